@@ -1,0 +1,96 @@
+#include "core/array.h"
+
+#include <cstring>
+
+#include "core/allocator.h"
+#include "core/error.h"
+
+namespace ranvier {
+
+std::string shape_text(const Shape& shape) {
+  if (shape.empty()) return "scalar";
+  std::string text;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (i > 0) text += 'x';
+    text += std::to_string(shape[i]);
+  }
+  return text;
+}
+
+int64_t element_count(const Shape& shape) {
+  int64_t count = 1;
+  for (const int64_t side : shape) {
+    if (side < 0) throw ValueError(message("shape ", shape_text(shape), " has a negative side"));
+    if (side == 0) return 0;
+  }
+  for (const int64_t side : shape) {
+    if (__builtin_mul_overflow(count, side, &count) || count > (INT64_MAX >> 4)) {
+      throw ValueError(message("shape ", shape_text(shape), " has too many elements"));
+    }
+  }
+  return count;
+}
+
+Storage::~Storage() {
+  if (release) {
+    release();
+  } else if (data != nullptr) {
+    deallocate(data, bytes);
+  }
+}
+
+Array Array::empty(Shape shape, DType dtype, Device device) {
+  Array array;
+  array.size_ = element_count(shape);
+  array.shape_ = std::move(shape);
+  array.dtype_ = dtype;
+  array.storage_ = std::make_shared<Storage>();
+  array.storage_->device = device;
+  array.storage_->bytes = array.bytes();
+  array.storage_->data = allocate(array.bytes());
+  return array;
+}
+
+Array Array::zeros(Shape shape, DType dtype, Device device) {
+  Array array = empty(std::move(shape), dtype, device);
+  std::memset(array.raw(), 0, array.bytes());
+  return array;
+}
+
+Array Array::borrow(void* data, Shape shape, DType dtype, Device device, bool readonly, std::function<void()> release) {
+  Array array;
+  array.storage_ = std::make_shared<Storage>();
+  array.storage_->data = data;
+  array.storage_->device = device;
+  array.storage_->readonly = readonly;
+  array.storage_->release = std::move(release);
+  array.size_ = element_count(shape);
+  array.shape_ = std::move(shape);
+  array.dtype_ = dtype;
+  array.storage_->bytes = array.bytes();
+  return array;
+}
+
+Array Array::reshape(Shape shape) const {
+  if (element_count(shape) != size_) {
+    throw ValueError(
+        message("reshape: cannot turn shape ", shape_text(shape_), " (", size_, " elements) into ", shape_text(shape)));
+  }
+  Array view = *this;
+  view.shape_ = std::move(shape);
+  return view;
+}
+
+Array Array::slice_leading(int64_t begin, int64_t end) const {
+  if (rank() == 0 || begin < 0 || end < begin || end > shape_[0]) {
+    throw ValueError(message("slice: rows ", begin, " to ", end, " are not within shape ", shape_text(shape_)));
+  }
+  Array view = *this;
+  const int64_t row = shape_[0] == 0 ? 0 : size_ / shape_[0];
+  view.shape_[0] = end - begin;
+  view.size_ = row * (end - begin);
+  view.offset_ += static_cast<std::size_t>(begin * row) * dtype_size(dtype_);
+  return view;
+}
+
+}  // namespace ranvier

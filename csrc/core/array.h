@@ -1,0 +1,84 @@
+// Array: a typed, always C-contiguous, reference-counted block on one device.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/device.h"
+#include "core/dtype.h"
+
+namespace ranvier {
+
+using Shape = std::vector<int64_t>;
+
+std::string shape_text(const Shape& shape);  // "64x28x28x1"; "scalar" for ()
+
+// Number of elements; throws ValueError for a negative side or more than 2^62 bytes' worth.
+int64_t element_count(const Shape& shape);
+
+// Memory shared by an array and its zero-copy views. The version rises with every in-place write, so
+// that backward can tell a saved buffer that has changed since.
+struct Storage {
+  void* data = nullptr;
+  std::size_t bytes = 0;
+  Device device;
+  bool readonly = false;
+  uint64_t version = 0;
+  std::function<void()> release;  // set for memory that another owner lends us
+
+  Storage() = default;
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+  ~Storage();
+};
+
+class Array {
+ public:
+  Array() = default;
+
+  static Array empty(Shape shape, DType dtype, Device device = {});
+  static Array zeros(Shape shape, DType dtype, Device device = {});
+  // Memory of another owner; `release` runs once, when the last view has gone.
+  static Array borrow(void* data, Shape shape, DType dtype, Device device, bool readonly,
+                      std::function<void()> release);
+  static Array empty_like(const Array& other) { return empty(other.shape_, other.dtype_, other.device()); }
+
+  const Shape& shape() const { return shape_; }
+  int64_t shape(int axis) const { return shape_[axis]; }
+  int rank() const { return static_cast<int>(shape_.size()); }
+  int64_t size() const { return size_; }
+  std::size_t bytes() const { return size_ * dtype_size(dtype_); }
+  DType dtype() const { return dtype_; }
+  Device device() const { return storage_->device; }
+  bool readonly() const { return storage_->readonly; }
+  uint64_t version() const { return storage_->version; }
+  void bump_version() const { storage_->version++; }
+
+  // Zero-copy views of the same storage.
+  Array reshape(Shape shape) const;                       // ValueError unless the element counts agree
+  Array slice_leading(int64_t begin, int64_t end) const;  // rows begin..end of the first axis
+  bool shares_memory_with(const Array& other) const { return storage_ == other.storage_; }
+
+  const void* raw() const { return static_cast<const char*>(storage_->data) + offset_; }
+  void* raw() { return static_cast<char*>(storage_->data) + offset_; }
+  template <typename T>
+  const T* data() const {
+    return static_cast<const T*>(raw());
+  }
+  template <typename T>
+  T* data() {
+    return static_cast<T*>(raw());
+  }
+
+ private:
+  std::shared_ptr<Storage> storage_;
+  std::size_t offset_ = 0;  // bytes
+  Shape shape_;
+  int64_t size_ = 0;
+  DType dtype_ = DType::Float32;
+};
+
+}  // namespace ranvier

@@ -1,0 +1,24 @@
+// Where an array lives, and so whose kernels compute on it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace ranvier {
+
+// Reference arrays live in host memory; the C++ ops check their arguments and infer shapes for them,
+// then Python computes with `ranvier.reference` (see dispatch.h).
+enum class DeviceKind : uint8_t { Cpu, Reference, Cuda, Sim };
+
+struct Device {
+  DeviceKind kind = DeviceKind::Cpu;
+  int index = 0;
+
+  bool operator==(const Device& other) const { return kind == other.kind && index == other.index; }
+  bool operator!=(const Device& other) const { return !(*this == other); }
+};
+
+std::string device_name(Device device);            // "cpu", "reference", "cuda:0", "sim"
+Device device_from_name(const std::string& name);  // throws ValueError or DeviceError
+
+}  // namespace ranvier

@@ -1,0 +1,48 @@
+// From an array's device and dtype to the kernels that compute on it.
+//
+//   dispatch("softmax", x, [&](const KernelTable& kernels, auto type) {
+//     using T = decltype(type);
+//     kernels.softmax.get<T>().forward(x.data<T>(), y.data<T>(), rows);
+//   });
+//
+// On the reference device nothing runs: the op has checked its arguments, inferred its shapes and
+// allocated its outputs, and Python fills them from `ranvier.reference` (python/ranvier/_kernels.py).
+// So one set of checks serves every device, and inferred shapes are themselves checked.
+#pragma once
+
+#include "core/array.h"
+#include "core/error.h"
+#include "core/kernel_table.h"
+
+namespace ranvier {
+
+// The table for an array's device, or nullptr for the reference device.
+inline const KernelTable* kernels_for(const char* op, Device device) {
+  switch (device.kind) {
+    case DeviceKind::Cpu: return &cpu_kernels();
+    case DeviceKind::Reference: return nullptr;
+    default: break;
+  }
+  throw DeviceError(message(op, ": no kernels for device ", device_name(device), " in this build"));
+}
+
+// For ops on float32 and float64.
+template <typename Body>
+void dispatch(const char* op, const Array& array, Body&& body) {
+  const KernelTable* kernels = kernels_for(op, array.device());
+  if (kernels == nullptr) return;
+  switch (array.dtype()) {
+    case DType::Float32: return body(*kernels, float{});
+    case DType::Float64: return body(*kernels, double{});
+    default: break;
+  }
+  throw TypeError(message(op, ": expected float32 or float64 but got ", dtype_name(array.dtype())));
+}
+
+// For ops whose kernels take the dtype as an argument (elementwise, shape, random).
+template <typename Body>
+void dispatch_untyped(const char* op, const Array& array, Body&& body) {
+  if (const KernelTable* kernels = kernels_for(op, array.device())) body(*kernels);
+}
+
+}  // namespace ranvier

@@ -1,0 +1,203 @@
+// A thin vector type over GCC's vector extensions, as wide as the instruction set allows, and the loops
+// that kernels share. Included only by csrc/cpu/*.cpp: everything sits in the namespace of one
+// instruction set and is internal to its object, so no weak symbol compiled for AVX-512 can be picked by
+// the linker for a processor without it. For the same reason kernels here use no std templates.
+//
+// Vec<T>: load, store, load_partial, store_partial, fma, min, max, select, sum. Arithmetic and
+// comparisons are those of the extension: a + b, a < b (a mask of all-ones integers).
+#pragma once
+
+#include <stdint.h>
+#include <string.h>
+
+#include "core/parallel.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#ifndef RANVIER_ISA
+#define RANVIER_ISA baseline  // for editors; CMake sets it
+#endif
+
+#define RANVIER_INLINE inline __attribute__((always_inline))
+
+namespace ranvier {
+namespace RANVIER_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+// Vectors of T and of the signed integer of T's size, which is also what comparisons give.
+// clang-format off
+template <typename T> struct VecTypes;
+template <> struct VecTypes<float> {
+  typedef float Float __attribute__((vector_size(kVectorBytes)));
+  typedef int32_t Int __attribute__((vector_size(kVectorBytes)));
+  typedef int32_t Scalar;
+};
+template <> struct VecTypes<double> {
+  typedef double Float __attribute__((vector_size(kVectorBytes)));
+  typedef int64_t Int __attribute__((vector_size(kVectorBytes)));
+  typedef int64_t Scalar;
+};
+// clang-format on
+template <typename T>
+using Vec = typename VecTypes<T>::Float;
+template <typename T>
+using IntVec = typename VecTypes<T>::Int;
+
+template <typename T>
+constexpr int kWidth = kVectorBytes / static_cast<int>(sizeof(T));
+
+template <typename T>
+RANVIER_INLINE Vec<T> broadcast(T value) {
+  return value - Vec<T>{};  // value - 0 keeps the sign of -0
+}
+
+template <typename T>
+RANVIER_INLINE Vec<T> load(const T* p) {
+  Vec<T> v;
+  memcpy(&v, p, sizeof(v));  // one unaligned move
+  return v;
+}
+
+template <typename T>
+RANVIER_INLINE void store(T* p, Vec<T> v) {
+  memcpy(p, &v, sizeof(v));
+}
+
+// The first n lanes (0 <= n <= width); the others read as zero and are left unwritten.
+template <typename T>
+RANVIER_INLINE Vec<T> load_partial(const T* p, int64_t n);
+template <typename T>
+RANVIER_INLINE void store_partial(T* p, Vec<T> v, int64_t n);
+
+#if defined(__AVX512F__)
+template <>
+RANVIER_INLINE Vec<float> load_partial(const float* p, int64_t n) {
+  return (Vec<float>)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+}
+template <>
+RANVIER_INLINE Vec<double> load_partial(const double* p, int64_t n) {
+  return (Vec<double>)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+}
+template <>
+RANVIER_INLINE void store_partial(float* p, Vec<float> v, int64_t n) {
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+}
+template <>
+RANVIER_INLINE void store_partial(double* p, Vec<double> v, int64_t n) {
+  _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+}
+RANVIER_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return (Vec<float>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+RANVIER_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return (Vec<double>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}
+RANVIER_INLINE Vec<float> sqrt(Vec<float> v) { return (Vec<float>)_mm512_sqrt_ps((__m512)v); }
+RANVIER_INLINE Vec<double> sqrt(Vec<double> v) { return (Vec<double>)_mm512_sqrt_pd((__m512d)v); }
+#else
+template <typename T>
+RANVIER_INLINE Vec<T> load_partial(const T* p, int64_t n) {
+  Vec<T> v{};
+  for (int64_t i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+}
+template <typename T>
+RANVIER_INLINE void store_partial(T* p, Vec<T> v, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) p[i] = v[i];
+}
+#if defined(__AVX2__)
+RANVIER_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return (Vec<float>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+RANVIER_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return (Vec<double>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
+RANVIER_INLINE Vec<float> sqrt(Vec<float> v) { return (Vec<float>)_mm256_sqrt_ps((__m256)v); }
+RANVIER_INLINE Vec<double> sqrt(Vec<double> v) { return (Vec<double>)_mm256_sqrt_pd((__m256d)v); }
+#else
+// The baseline has no fused multiply-add: two roundings.
+RANVIER_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return a * b + c; }
+RANVIER_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return a * b + c; }
+RANVIER_INLINE Vec<float> sqrt(Vec<float> v) {
+  for (int i = 0; i < kWidth<float>; ++i) v[i] = __builtin_sqrtf(v[i]);
+  return v;
+}
+RANVIER_INLINE Vec<double> sqrt(Vec<double> v) {
+  for (int i = 0; i < kWidth<double>; ++i) v[i] = __builtin_sqrt(v[i]);
+  return v;
+}
+#endif
+#endif
+
+// mask ? a : b, lane by lane.
+RANVIER_INLINE Vec<float> select(IntVec<float> mask, Vec<float> a, Vec<float> b) { return mask ? a : b; }
+RANVIER_INLINE Vec<double> select(IntVec<double> mask, Vec<double> a, Vec<double> b) { return mask ? a : b; }
+
+// NaN in either operand gives NaN, as numpy.maximum and numpy.minimum.
+template <typename T>
+RANVIER_INLINE T scalar_max(T a, T b) {
+  return (a > b || a != a) ? a : b;
+}
+template <typename T>
+RANVIER_INLINE T scalar_min(T a, T b) {
+  return (a < b || a != a) ? a : b;
+}
+// clang-format off
+RANVIER_INLINE Vec<float> max(Vec<float> a, Vec<float> b) { return select((a > b) | (a != a), a, b); }
+RANVIER_INLINE Vec<double> max(Vec<double> a, Vec<double> b) { return select((a > b) | (a != a), a, b); }
+RANVIER_INLINE Vec<float> min(Vec<float> a, Vec<float> b) { return select((a < b) | (a != a), a, b); }
+RANVIER_INLINE Vec<double> min(Vec<double> a, Vec<double> b) { return select((a < b) | (a != a), a, b); }
+// clang-format on
+
+// Sum of all lanes as a balanced tree: its order depends on the width alone.
+template <typename T>
+RANVIER_INLINE T sum_lanes(Vec<T> v) {
+  T lanes[kWidth<T>];
+  store(lanes, v);
+  for (int half = kWidth<T> / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  }
+  return lanes[0];
+}
+
+template <typename T>
+RANVIER_INLINE T max_lanes(Vec<T> v) {
+  T lanes[kWidth<T>];
+  store(lanes, v);
+  T best = lanes[0];
+  for (int i = 1; i < kWidth<T>; ++i) best = scalar_max(best, lanes[i]);
+  return best;
+}
+
+RANVIER_INLINE int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+RANVIER_INLINE int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
+RANVIER_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// parallel_for with any callable: parallel(0, rows, grain, [&](int64_t begin, int64_t end) { ... }).
+template <typename Body>
+RANVIER_INLINE void parallel(int64_t begin, int64_t end, int64_t grain, const Body& body) {
+  parallel_for(
+      begin, end, grain,
+      [](int64_t from, int64_t to, void* context) { (*static_cast<const Body*>(context))(from, to); },
+      const_cast<Body*>(&body));
+}
+
+// Rows a chunk should hold so that it does some tens of microseconds of work.
+RANVIER_INLINE int64_t grain_for(int64_t work_per_item) {
+  constexpr int64_t kWorkPerChunk = 16384;
+  return max_of(1, kWorkPerChunk / max_of(1, work_per_item));
+}
+
+}  // namespace
+}  // namespace RANVIER_ISA
+}  // namespace ranvier

@@ -1,0 +1,157 @@
+// Array for Python: construction, views, the buffer protocol and NumPy.
+#include "core/array.h"
+
+#include <cstring>
+
+#include "core/checks.h"
+#include "ops/binding.h"
+
+namespace ranvier {
+
+DType dtype_argument(const std::string& name) { return dtype_from_name(name.c_str()); }
+Device device_argument(const std::string& name) { return device_from_name(name); }
+
+namespace {
+
+struct Format {
+  DType dtype;
+  const char* code;  // of the buffer protocol and numpy.dtype(...)
+};
+// bfloat16 has no buffer format: it leaves by DLPack or as float32.
+constexpr Format kFormats[] = {
+    {DType::Float32, "f"}, {DType::Float64, "d"}, {DType::Float16, "e"}, {DType::Int32, "i"},
+    {DType::Int64, "q"},   {DType::UInt8, "B"},   {DType::Bool, "?"},
+};
+
+const char* buffer_format(DType dtype) {
+  for (const Format& format : kFormats) {
+    if (format.dtype == dtype) return format.code;
+  }
+  throw py::buffer_error("array: bfloat16 has no buffer format; cast to float32, or use DLPack");
+}
+
+Shape row_strides(const Shape& shape, std::size_t item) {
+  Shape strides(shape.size());
+  int64_t step = static_cast<int64_t>(item);
+  for (std::size_t i = shape.size(); i-- > 0;) {
+    strides[i] = step;
+    step *= shape[i];
+  }
+  return strides;
+}
+
+py::buffer_info buffer_of(Array& array) {
+  return py::buffer_info(array.raw(), static_cast<py::ssize_t>(dtype_size(array.dtype())), buffer_format(array.dtype()),
+                         array.rank(), std::vector<py::ssize_t>(array.shape().begin(), array.shape().end()),
+                         row_strides(array.shape(), dtype_size(array.dtype())), array.readonly());
+}
+
+DType dtype_of_numpy(const py::array& source) {
+  const char kind = source.dtype().kind();
+  const auto size = static_cast<std::size_t>(source.itemsize());
+  for (const Format& format : kFormats) {
+    if (py::dtype(format.code).kind() == kind && dtype_size(format.dtype) == size) return format.dtype;
+  }
+  throw TypeError("array: dtype " + py::str(source.dtype()).cast<std::string>() +
+                  " is not supported; expected float32, float64, float16, int32, int64, uint8 or bool");
+}
+
+// Zero-copy where the source is C-contiguous, aligned and in native byte order; else a copy.
+Array from_numpy(py::array source, bool copy, const std::string& device_name_text) {
+  const Device device = device_argument(device_name_text);
+  if (!source.dtype().attr("isnative").cast<bool>()) {
+    source = py::array(source.attr("astype")(source.dtype().attr("newbyteorder")("=")));
+  }
+  const DType dtype = dtype_of_numpy(source);
+  Shape shape(source.shape(), source.shape() + source.ndim());
+  const bool contiguous = (source.flags() & py::array::c_style) != 0;
+  const bool aligned = source.attr("flags").attr("aligned").cast<bool>();
+  if (!copy && contiguous && aligned) {
+    auto* owner = new py::object(source);
+    return Array::borrow(const_cast<void*>(source.data()), std::move(shape), dtype, device, !source.writeable(),
+                         [owner] {
+                           py::gil_scoped_acquire gil;
+                           delete owner;
+                         });
+  }
+  Array array = Array::empty(std::move(shape), dtype, device);
+  if (!contiguous || !aligned) source = py::module_::import("numpy").attr("array")(source, "order"_a = "C");
+  std::memcpy(array.raw(), source.data(), array.bytes());
+  return array;
+}
+
+// A NumPy view of the array; the array stays alive with it.
+py::array to_numpy(py::object self) {
+  Array& array = self.cast<Array&>();
+  py::array view(py::dtype(buffer_format(array.dtype())),
+                 std::vector<py::ssize_t>(array.shape().begin(), array.shape().end()),
+                 row_strides(array.shape(), dtype_size(array.dtype())), array.raw(), self);
+  if (array.readonly()) view.attr("setflags")("write"_a = false);
+  return view;
+}
+
+Array copy_of(const Array& array) {
+  Array copy = Array::empty_like(array);
+  std::memcpy(copy.raw(), array.raw(), array.bytes());
+  return copy;
+}
+
+// The same bytes on another host device (cpu, reference): a copy.
+Array to_device(const Array& array, const std::string& name) {
+  Array copy = Array::empty(array.shape(), array.dtype(), device_argument(name));
+  std::memcpy(copy.raw(), array.raw(), array.bytes());
+  return copy;
+}
+
+void copy_into(Array& target, const Array& source) {
+  check_writable("assign", "target", target);
+  check_alike("assign", {{"target", target}, {"value", source}});
+  check_shape("assign", "value", source, target.shape());
+  std::memmove(target.raw(), source.raw(), target.bytes());
+  target.bump_version();
+}
+
+}  // namespace
+
+void bind_array(py::module_& m) {
+  py::class_<Array>(m, "Array", py::buffer_protocol(),
+                    "A typed, C-contiguous, reference-counted block of numbers on one device.")
+      .def_static(
+          "empty",
+          [](Shape shape, const std::string& dtype, const std::string& device) {
+            return Array::empty(std::move(shape), dtype_argument(dtype), device_argument(device));
+          },
+          "shape"_a, "dtype"_a = "float32", "device"_a = "cpu")
+      .def_static(
+          "zeros",
+          [](Shape shape, const std::string& dtype, const std::string& device) {
+            return Array::zeros(std::move(shape), dtype_argument(dtype), device_argument(device));
+          },
+          "shape"_a, "dtype"_a = "float32", "device"_a = "cpu")
+      .def_static("from_numpy", &from_numpy, "source"_a, "copy"_a = true, "device"_a = "cpu")
+      .def_buffer(&buffer_of)
+      .def("numpy", &to_numpy)
+      .def_property_readonly("shape", [](const Array& a) { return py::tuple(py::cast(a.shape())); })
+      .def_property_readonly("ndim", &Array::rank)
+      .def_property_readonly("size", &Array::size)
+      .def_property_readonly("nbytes", &Array::bytes)
+      .def_property_readonly("dtype", [](const Array& a) { return dtype_name(a.dtype()); })
+      .def_property_readonly("device", [](const Array& a) { return device_name(a.device()); })
+      .def_property_readonly("on_reference", [](const Array& a) { return a.device().kind == DeviceKind::Reference; })
+      .def_property_readonly("readonly", &Array::readonly)
+      .def_property_readonly("version", &Array::version)
+      .def("bump_version", &Array::bump_version)
+      .def("reshape", &Array::reshape, "shape"_a)
+      .def("slice_leading", &Array::slice_leading, "begin"_a, "end"_a)
+      .def("shares_memory_with", &Array::shares_memory_with, "other"_a)
+      .def("copy", &copy_of, releases_gil())
+      .def("to_device", &to_device, "device"_a, releases_gil())
+      .def("copy_from", &copy_into, "source"_a, releases_gil())
+      .def("item", [](py::object self) { return to_numpy(self).attr("item")(); })
+      .def("__repr__", [](const Array& a) {
+        return message("<ranvier.Array ", dtype_name(a.dtype()), " ", shape_text(a.shape()), " on ",
+                       device_name(a.device()), ">");
+      });
+}
+
+}  // namespace ranvier

@@ -1,0 +1,44 @@
+// What the op files share to talk to Python. With module.cpp they are the only files that see pybind11.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/array.h"
+
+namespace ranvier {
+
+namespace py = pybind11;
+using namespace pybind11::literals;
+
+// Kernels run without the GIL, so that other Python threads go on.
+using releases_gil = py::call_guard<py::gil_scoped_release>;
+
+// dtypes and devices cross the boundary as their names.
+DType dtype_argument(const std::string& name);
+Device device_argument(const std::string& name);
+
+void bind_array(py::module_& m);
+void bind_runtime(py::module_& m);
+
+void bind_activation(py::module_& m);
+void bind_conv2d(py::module_& m);
+void bind_elementwise(py::module_& m);
+void bind_embedding(py::module_& m);
+void bind_gemm(py::module_& m);
+void bind_loss(py::module_& m);
+void bind_norm(py::module_& m);
+void bind_optimizer(py::module_& m);
+void bind_pool2d(py::module_& m);
+void bind_random(py::module_& m);
+void bind_recurrent(py::module_& m);
+void bind_reduce(py::module_& m);
+void bind_shape(py::module_& m);
+void bind_softmax(py::module_& m);
+
+}  // namespace ranvier

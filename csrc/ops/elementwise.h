@@ -1,0 +1,7 @@
+#pragma once
+
+namespace ranvier {
+
+struct ElementwiseKernels {};
+
+}  // namespace ranvier

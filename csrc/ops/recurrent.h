@@ -1,0 +1,10 @@
+#pragma once
+
+#include "core/per_type.h"
+
+namespace ranvier {
+
+template <typename T>
+struct RecurrentKernels {};
+
+}  // namespace ranvier

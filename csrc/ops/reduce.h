@@ -1,0 +1,7 @@
+#pragma once
+
+namespace ranvier {
+
+struct ReduceKernels {};
+
+}  // namespace ranvier

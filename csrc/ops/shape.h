@@ -1,0 +1,7 @@
+#pragma once
+
+namespace ranvier {
+
+struct ShapeKernels {};
+
+}  // namespace ranvier

@@ -1,0 +1,21 @@
+"""Ranvier: deep learning from the kernel up."""
+
+from ranvier import _core as _core
+from ranvier import autograd as autograd
+from ranvier import ops as ops
+from ranvier import reference as reference
+from ranvier._core import DeviceError as DeviceError
+from ranvier._core import memory_stats as memory_stats
+from ranvier._core import num_threads as num_threads
+from ranvier._core import set_num_threads as set_num_threads
+from ranvier._device import device as device
+from ranvier._device import get_device as get_device
+from ranvier._device import set_device as set_device
+from ranvier._version import __version__ as __version__
+from ranvier.autograd import enable_grad as enable_grad
+from ranvier.autograd import grad as grad
+from ranvier.autograd import no_grad as no_grad
+from ranvier.tensor import Tensor as Tensor
+from ranvier.tensor import as_tensor as as_tensor
+from ranvier.gradcheck import gradcheck as gradcheck
+from ranvier.gradcheck import hessian as hessian

@@ -1,0 +1,62 @@
+"""The default device of new tensors."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+from ranvier import _core
+
+
+
+_process_default = "cpu"
+_thread_default = threading.local()
+
+
+def get_device() -> str:
+    """The device on which new tensors are made: ``"cpu"`` unless changed.
+
+    >>> import ranvier as rv
+    >>> rv.get_device()
+    'cpu'
+    """
+    return getattr(_thread_default, "name", _process_default)
+
+
+def set_device(name: str) -> None:
+    """Makes ``name`` the device of new tensors: ``"cpu"`` or ``"reference"`` (NumPy), later ``"cuda"`` and ``"sim"``.
+
+    Raises ValueError for a name that is no device, DeviceError for one that this build or machine lacks.
+    """
+    global _process_default
+    _core.Array.empty([0], "float32", name)  # checks the name
+    _process_default = name
+
+
+class device:
+    """A context in which new tensors of this thread are made on another device.
+
+    >>> import ranvier as rv
+    >>> with rv.device("reference"):
+    ...     rv.get_device()
+    'reference'
+    """
+
+    def __init__(self, name: str) -> None:
+        _core.Array.empty([0], "float32", name)
+        self._name = name
+        self._outer: list[str | None] = []
+
+    def __enter__(self) -> device:
+        self._outer.append(getattr(_thread_default, "name", None))
+        _thread_default.name = self._name
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        outer = self._outer.pop()
+        if outer is None:
+            del _thread_default.name
+        else:
+            _thread_default.name = outer

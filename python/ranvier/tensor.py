@@ -1,0 +1,302 @@
+"""Tensor: an array, whether its gradient is wanted, and the tape's node that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import ranvier
+from ranvier import _core
+from ranvier._device import get_device
+
+if TYPE_CHECKING:
+    from ranvier.autograd import Function
+
+
+class Tensor:
+    """An n-dimensional array on a device, with automatic differentiation.
+
+    ``data`` is anything that NumPy understands, an Array or a Tensor, and is copied. Python floats become float32,
+    Python integers int32; NumPy arrays keep their dtype unless ``dtype`` says otherwise.
+
+    Raises TypeError for a dtype that Ranvier does not have, DeviceError for a device that is not there.
+
+    >>> import ranvier as rv
+    >>> x = rv.Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad.numpy()
+    array([[2., 4.],
+           [6., 8.]], dtype=float32)
+    """
+
+    __slots__ = ("array", "requires_grad", "grad", "node", "index", "__weakref__")
+    __array_priority__ = 1000  # NumPy arrays on the left leave arithmetic to us
+
+    array: _core.Array
+    requires_grad: bool
+    grad: Tensor | None
+    node: Function | None  # None for a leaf
+    index: int  # which of the node's outputs this is
+
+    def __init__(
+        self, data: Any, dtype: str | None = None, requires_grad: bool = False, device: str | None = None
+    ) -> None:
+        self.array = array_of(data, dtype, device, copy=True)
+        if requires_grad and not self.array.dtype.startswith(("float", "bfloat")):
+            raise TypeError(f"Tensor: only floating tensors have gradients, this one is {self.array.dtype}")
+        self.requires_grad = requires_grad
+        self.grad = None
+        self.node = None
+        self.index = 0
+
+    # --- what it is -------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim
+
+    @property
+    def size(self) -> int:
+        return self.array.size
+
+    @property
+    def dtype(self) -> str:
+        return self.array.dtype
+
+    @property
+    def device(self) -> str:
+        return self.array.device
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.node is None
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of a scalar tensor")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        body = np.array2string(np.asarray(self), separator=", ", prefix="Tensor(")
+        extra = ", requires_grad=True" if self.requires_grad else ""
+        place = "" if self.device == "cpu" else f", device={self.device!r}"
+        return f"Tensor({body}, dtype={self.dtype}{place}{extra})"
+
+    # --- leaving for other libraries ----------------------------------------------------------------
+
+    def numpy(self) -> np.ndarray:
+        """A NumPy view of the values, sharing memory (a copy in float32 for bfloat16)."""
+        if self.dtype == "bfloat16":
+            return ranvier.ops.cast(self.detach(), "float32").array.numpy()
+        return self.array.numpy()
+
+    def item(self) -> Any:
+        """The value of a one-element tensor as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"item: only a tensor with one element is a number, this one has shape {self.shape}")
+        return self.numpy().item()
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists."""
+        return self.numpy().tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        values = self.numpy()
+        if dtype is not None and values.dtype != dtype:
+            if copy is False:
+                raise ValueError(f"__array__: {values.dtype} to {np.dtype(dtype)} needs a copy")
+            return values.astype(dtype)
+        return values.copy() if copy or copy is None else values
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.ndim != 0 or self.dtype.startswith(("float", "bfloat")):
+            raise TypeError("only an integer scalar tensor can be an index")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous; use any() or all() of NumPy")
+        return bool(self.item())
+
+    # --- gradients --------------------------------------------------------------------------------
+
+    def backward(
+        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
+        """Adds the gradient of this tensor to ``grad`` of every leaf that requires one.
+
+        ``gradient`` has this tensor's shape and may be left out for a scalar. The tape's saved buffers are freed
+        unless ``retain_graph``; ``create_graph`` makes the gradients differentiable themselves.
+        """
+        ranvier.autograd.backward(self, gradient, retain_graph, create_graph)
+
+    def detach(self) -> Tensor:
+        """The same values, cut from the tape (memory is shared)."""
+        return wrap(self.array)
+
+    def assign(self, value: Any) -> Tensor:
+        """Overwrites the values in place; tapes that saved the old ones refuse to run backward."""
+        self.array.copy_from(array_of(value, self.dtype, self.device))
+        return self
+
+    def to(self, device: str) -> Tensor:
+        """A copy on another device, cut from the tape; this tensor itself if it is there already."""
+        return self if device == self.device else wrap(self.array.to_device(device))
+
+    # --- arithmetic: each operator is the op of its name --------------------------------------------
+
+    def __add__(self, other: Any) -> Tensor:
+        return ranvier.ops.add(self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return ranvier.ops.add(other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return ranvier.ops.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return ranvier.ops.subtract(other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return ranvier.ops.multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return ranvier.ops.multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return ranvier.ops.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return ranvier.ops.divide(other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return ranvier.ops.power(self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return ranvier.ops.power(other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return ranvier.ops.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return ranvier.ops.matmul(other, self)
+
+    def __neg__(self) -> Tensor:
+        return ranvier.ops.negative(self)
+
+    def __abs__(self) -> Tensor:
+        return ranvier.ops.abs(self)
+
+    def __eq__(self, other: Any) -> Any:
+        return ranvier.ops.equal(self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return ranvier.ops.not_equal(self, other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return ranvier.ops.less(self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return ranvier.ops.less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return ranvier.ops.greater(self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return ranvier.ops.greater_equal(self, other)
+
+    __hash__ = object.__hash__  # by identity: == compares elements
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return ranvier.ops.get_item(self, key)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    # --- the ops that array users expect as methods --------------------------------------------------
+
+    @property
+    def T(self) -> Tensor:
+        return ranvier.ops.transpose(self)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        return ranvier.ops.reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        return ranvier.ops.transpose(self, axes or None)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return ranvier.ops.sum(self, axis, keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return ranvier.ops.mean(self, axis, keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return ranvier.ops.max(self, axis, keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return ranvier.ops.min(self, axis, keepdims)
+
+    def argmax(self, axis: int | None = None) -> Tensor:
+        return ranvier.ops.argmax(self, axis)
+
+    def astype(self, dtype: str) -> Tensor:
+        return ranvier.ops.cast(self, dtype)
+
+
+def wrap(array: _core.Array, node: Function | None = None, index: int = 0) -> Tensor:
+    """A Tensor over ``array`` without a copy; with ``node``, output ``index`` of it on the tape."""
+    tensor = Tensor.__new__(Tensor)
+    tensor.array = array
+    tensor.requires_grad = node is not None
+    tensor.grad = None
+    tensor.node = node
+    tensor.index = index
+    return tensor
+
+
+def array_of(data: Any, dtype: str | None = None, device: str | None = None, copy: bool = False) -> _core.Array:
+    """An Array of ``data`` with the dtype and on the device asked for; shared with ``data`` only if ``copy`` is
+    false and ``data`` is an Array or a Tensor that already fits."""
+    if isinstance(data, Tensor):
+        data = data.array
+    if isinstance(data, _core.Array):
+        array = data
+        fresh = False
+    else:
+        values = np.asarray(data)
+        if not isinstance(data, (np.ndarray, np.generic)):  # Python numbers and lists: our defaults, not NumPy's
+            if values.dtype == np.float64 and dtype is None:
+                values = values.astype(np.float32)
+            elif values.dtype == np.int64 and dtype is None:
+                values = values.astype(np.int32)
+        if dtype is not None and dtype != "bfloat16" and values.dtype != np.dtype(dtype):
+            values = values.astype(dtype)
+        array = _core.Array.from_numpy(values, copy=True, device=device or get_device())
+        fresh = True
+    if dtype is not None and array.dtype != dtype:
+        array = ranvier.ops.cast(wrap(array), dtype).array
+        fresh = True
+    if device is not None and array.device != device:
+        array = array.to_device(device)
+        fresh = True
+    return array.copy() if copy and not fresh else array
+
+
+def as_tensor(data: Any, dtype: str | None = None, device: str | None = None) -> Tensor:
+    """``data`` as a Tensor: itself if it is one that fits, else a new leaf."""
+    if isinstance(data, Tensor) and (dtype is None or data.dtype == dtype):
+        return data
+    return wrap(array_of(data, dtype, device))

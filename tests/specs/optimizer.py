@@ -1,0 +1,3 @@
+from tests.opspec import OpSpec
+
+SPECS: list[OpSpec] = []
