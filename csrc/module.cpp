@@ -32,6 +32,7 @@ PYBIND11_MODULE(_core, m) {
   bind_array(m);
   bind_runtime(m);
   bind_activation(m);
+  bind_ceiling(m);
   bind_conv2d(m);
   bind_elementwise(m);
   bind_embedding(m);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ops/activation.h"
+#include "ops/ceiling.h"
 #include "ops/conv2d.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
@@ -26,6 +27,7 @@ namespace ranvier {
 // References, so that a table is a constant and no static initialiser runs.
 struct KernelTable {
   const PerType<ActivationKernels>& activation;
+  const CeilingKernels& ceiling;
   const PerType<Conv2dKernels>& conv2d;
   const ElementwiseKernels& elementwise;
   const PerType<EmbeddingKernels>& embedding;

@@ -9,6 +9,7 @@ namespace ranvier {
 namespace RANVIER_ISA {
 
 extern const PerType<ActivationKernels> activation_kernels;
+extern const CeilingKernels ceiling_kernels;
 extern const PerType<Conv2dKernels> conv2d_kernels;
 extern const ElementwiseKernels elementwise_kernels;
 extern const PerType<EmbeddingKernels> embedding_kernels;
@@ -25,9 +26,9 @@ extern const PerType<SoftmaxKernels> softmax_kernels;
 
 extern const KernelTable kernel_table;
 const KernelTable kernel_table = {
-    activation_kernels, conv2d_kernels, elementwise_kernels, embedding_kernels, gemm_kernels,
-    loss_kernels,       norm_kernels,   optimizer_kernels,   pool2d_kernels,    random_kernels,
-    recurrent_kernels,  reduce_kernels, shape_kernels,       softmax_kernels,
+    activation_kernels, ceiling_kernels,   conv2d_kernels, elementwise_kernels, embedding_kernels,
+    gemm_kernels,       loss_kernels,      norm_kernels,   optimizer_kernels,   pool2d_kernels,
+    random_kernels,     recurrent_kernels, reduce_kernels, shape_kernels,       softmax_kernels,
 };
 
 }  // namespace RANVIER_ISA
