@@ -131,9 +131,7 @@ def linear_gradient_bound(
 ) -> GradientBound:
     """The same for gradients that are sums of products: the gradient on absolute values, times gamma."""
 
-    def bound(
-        call: Call, dys: list[np.ndarray], expected: dict[str, np.ndarray], eps: float
-    ) -> dict[str, Any]:
+    def bound(call: Call, dys: list[np.ndarray], expected: dict[str, np.ndarray], eps: float) -> dict[str, Any]:
         magnitude = run_backward(op, call.absolute(), gradients, [np.abs(d) for d in dys], "float64", "reference")
         length = lengths(call)
         return {k: gamma(length[k] + 2, eps) * np.abs(m) + smallest(eps) for k, m in magnitude.items()}

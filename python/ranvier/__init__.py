@@ -15,7 +15,7 @@ from ranvier._version import __version__ as __version__
 from ranvier.autograd import enable_grad as enable_grad
 from ranvier.autograd import grad as grad
 from ranvier.autograd import no_grad as no_grad
-from ranvier.tensor import Tensor as Tensor
-from ranvier.tensor import as_tensor as as_tensor
 from ranvier.gradcheck import gradcheck as gradcheck
 from ranvier.gradcheck import hessian as hessian
+from ranvier.tensor import Tensor as Tensor
+from ranvier.tensor import as_tensor as as_tensor

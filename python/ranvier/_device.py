@@ -7,8 +7,6 @@ from types import TracebackType
 
 from ranvier import _core
 
-
-
 _process_default = "cpu"
 _thread_default = threading.local()
 

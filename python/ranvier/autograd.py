@@ -67,7 +67,7 @@ class enable_grad(_set_recording):
 class _Saved:
     """An array kept for backward: where it stands on the tape, and the version that it had."""
 
-    __slots__ = ("array", "leaf", "node", "index", "version")
+    __slots__ = ("array", "index", "leaf", "node", "version")
 
     def __init__(self, array: _core.Array, leaf: Tensor | None, node: Function | None, index: int) -> None:
         self.array = array
@@ -163,8 +163,7 @@ class Function:
         else:
             self._record(tensors, arrays, outputs)
             wrapped = tuple(
-                wrap(a, self, i) if a.dtype.startswith(("float", "bfloat")) else wrap(a)
-                for i, a in enumerate(outputs)
+                wrap(a, self, i) if a.dtype.startswith(("float", "bfloat")) else wrap(a) for i, a in enumerate(outputs)
             )
         return wrapped[0] if single else wrapped
 

@@ -38,9 +38,7 @@ def _central_differences(
     return result
 
 
-def gradcheck(
-    f: Callable[..., Any], inputs: Any, h: float = 1e-5, rtol: float = 1e-5, atol: float = 1e-7
-) -> bool:
+def gradcheck(f: Callable[..., Any], inputs: Any, h: float = 1e-5, rtol: float = 1e-5, atol: float = 1e-7) -> bool:
     """Compares the gradient of ``f`` with central differences; True, or an AssertionError that names the element.
 
     ``inputs``: a float64 Tensor or a sequence of them; those that require gradients are checked. ``f`` returns a

@@ -31,7 +31,7 @@ class Tensor:
            [6., 8.]], dtype=float32)
     """
 
-    __slots__ = ("array", "requires_grad", "grad", "node", "index", "__weakref__")
+    __slots__ = ("__weakref__", "array", "grad", "index", "node", "requires_grad")
     __array_priority__ = 1000  # NumPy arrays on the left leave arithmetic to us
 
     array: _core.Array
@@ -132,9 +132,7 @@ class Tensor:
 
     # --- gradients --------------------------------------------------------------------------------
 
-    def backward(
-        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
-    ) -> None:
+    def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
         """Adds the gradient of this tensor to ``grad`` of every leaf that requires one.
 
         ``gradient`` has this tensor's shape and may be left out for a scalar. The tape's saved buffers are freed

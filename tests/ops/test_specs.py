@@ -45,7 +45,9 @@ def assert_within(ours: np.ndarray, expected: np.ndarray, bound: Any, what: str)
         overflow = np.isinf(expected.astype(ours.dtype))  # beyond this dtype's range
         error = np.abs(wide - expected)
         limit = np.broadcast_to(np.asarray(bound, np.float64), expected.shape)
-        good = (error <= limit) | (wide == expected) | (np.isnan(wide) & np.isnan(expected)) | (np.isinf(wide) & overflow)
+        good = (
+            (error <= limit) | (wide == expected) | (np.isnan(wide) & np.isnan(expected)) | (np.isinf(wide) & overflow)
+        )
     if not good.all():
         worst = np.unravel_index(np.argmax(np.where(good, -1, error / np.maximum(limit, 1e-300))), error.shape)
         raise AssertionError(

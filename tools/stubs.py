@@ -1,0 +1,44 @@
+"""Writes ``python/ranvier/_core.pyi`` from the installed module, or with ``--check`` compares the two."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+STUB = Path(__file__).parent.parent / "python" / "ranvier" / "_core.pyi"
+
+
+def generated() -> str:
+    """The stub of the module that this interpreter imports."""
+    with tempfile.TemporaryDirectory() as folder:
+        # From a folder of its own: the sources beside us must not hide the installed module.
+        command = [sys.executable, "-m", "pybind11_stubgen", "ranvier._core", "-o", folder, "--exit-code"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+        if done.returncode != 0:
+            sys.exit(done.stdout + done.stderr)
+        return (Path(folder) / "ranvier" / "_core.pyi").read_text()
+
+
+def main() -> None:
+    """Writes or checks the stub."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare; exit 1 where they differ")
+    text = generated()
+    if not parser.parse_args().check:
+        STUB.write_text(text)
+        print(f"wrote {STUB}")
+        return
+    committed = STUB.read_text() if STUB.exists() else ""
+    if committed != text:
+        diff = difflib.unified_diff(committed.splitlines(), text.splitlines(), str(STUB), "the module", lineterm="")
+        print("\n".join(diff))
+        sys.exit("the stub does not match the module: run tools/stubs.py and commit python/ranvier/_core.pyi")
+    print("the stub matches the module")
+
+
+if __name__ == "__main__":
+    main()
