@@ -1,9 +1,134 @@
 #include "ops/random.h"
 
+#include <array>
+#include <cmath>
+
+#include "core/checks.h"
+#include "core/dispatch.h"
 #include "ops/binding.h"
 
 namespace ranvier {
+namespace {
 
-void bind_random(py::module_& m) { (void)m; }
+void check_finite(const char* op, const char* name, double value) {
+  if (std::isfinite(value)) return;
+  throw ValueError(message(op, ": ", name, " must be finite but is ", value));
+}
+
+uint64_t probability_threshold(const char* op, const char* name, double probability) {
+  if (!(probability >= 0.0 && probability <= 1.0)) {
+    throw ValueError(message(op, ": ", name, " must be in [0, 1] but is ", probability));
+  }
+  return static_cast<uint64_t>(probability * 0x1p32);
+}
+
+Array empty_floating(const char* op, const Shape& shape, const std::string& dtype, const std::string& device) {
+  Array out = Array::empty(shape, dtype_argument(dtype), device_argument(device));
+  check_floating(op, "dtype", out);
+  return out;
+}
+
+Array random_uniform(const Shape& shape, uint64_t key, uint64_t counter, double low, double high,
+                     const std::string& dtype, const std::string& device) {
+  Array out = empty_floating("random_uniform", shape, dtype, device);
+  check_finite("random_uniform", "low", low);
+  check_finite("random_uniform", "high", high);
+  if (!(low <= high)) throw ValueError(message("random_uniform: low is ", low, " but high is ", high));
+  check_finite("random_uniform", "high - low", high - low);
+  dispatch("random_uniform", out, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    const UniformRange range{low, high, std::nextafter(static_cast<T>(high), static_cast<T>(low))};
+    kernels.random.continuous.template get<T>().uniform({key, counter}, range, out.data<T>(), out.size());
+  });
+  return out;
+}
+
+Array random_normal(const Shape& shape, uint64_t key, uint64_t counter, double mean, double stddev, bool truncated,
+                    const std::string& dtype, const std::string& device) {
+  Array out = empty_floating("random_normal", shape, dtype, device);
+  check_finite("random_normal", "mean", mean);
+  check_finite("random_normal", "stddev", stddev);
+  if (stddev < 0) throw ValueError(message("random_normal: stddev must not be negative but is ", stddev));
+  dispatch("random_normal", out, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    const NormalShape bell{mean, stddev, truncated};
+    kernels.random.continuous.template get<T>().normal({key, counter}, bell, out.data<T>(), out.size());
+  });
+  return out;
+}
+
+Array random_bits(const Shape& shape, uint64_t key, uint64_t counter, const std::string& device) {
+  Array out = Array::empty(shape, DType::Int64, device_argument(device));
+  dispatch_untyped("random_bits", out, [&](const KernelTable& kernels) {
+    kernels.random.bits({key, counter}, out.data<int64_t>(), out.size());
+  });
+  return out;
+}
+
+Array random_bernoulli(const Shape& shape, uint64_t key, uint64_t counter, double probability,
+                       const std::string& device) {
+  const uint64_t threshold = probability_threshold("random_bernoulli", "probability", probability);
+  Array out = Array::empty(shape, DType::Bool, device_argument(device));
+  dispatch_untyped("random_bernoulli", out, [&](const KernelTable& kernels) {
+    kernels.random.bernoulli({key, counter}, threshold, out.data<uint8_t>(), out.size());
+  });
+  return out;
+}
+
+Array random_integers(const Shape& shape, uint64_t key, uint64_t counter, int64_t low, int64_t high,
+                      const std::string& device) {
+  if (low >= high) throw ValueError(message("random_integers: low is ", low, " but high is ", high));
+  const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
+  Array out = Array::empty(shape, DType::Int64, device_argument(device));
+  dispatch_untyped("random_integers", out, [&](const KernelTable& kernels) {
+    kernels.random.integers({key, counter}, low, range, out.data<int64_t>(), out.size());
+  });
+  return out;
+}
+
+Array random_permutation(int64_t n, uint64_t key, uint64_t counter, const std::string& device) {
+  if (n < 0) throw ValueError(message("random_permutation: n must not be negative but is ", n));
+  Array out = Array::empty({n}, DType::Int64, device_argument(device));
+  dispatch_untyped("random_permutation", out, [&](const KernelTable& kernels) {
+    kernels.random.permutation({key, counter}, out.data<int64_t>(), n);
+  });
+  return out;
+}
+
+// Linear in x: the gradient is the same function of dy, with the same key and counter.
+Array dropout_forward(const Array& x, double rate, uint64_t key, uint64_t counter) {
+  check_floating("dropout", "x", x);
+  if (!(rate >= 0.0 && rate < 1.0)) throw ValueError(message("dropout: rate must be in [0, 1) but is ", rate));
+  const Dropout options{probability_threshold("dropout", "rate", rate), 1.0 / (1.0 - rate)};
+  Array y = Array::empty_like(x);
+  dispatch("dropout", x, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    kernels.random.continuous.template get<T>().dropout({key, counter}, options, x.data<T>(), y.data<T>(), x.size());
+  });
+  return y;
+}
+
+std::array<uint32_t, 4> philox4x32_block(const std::array<uint32_t, 4>& counter, const std::array<uint32_t, 2>& key) {
+  std::array<uint32_t, 4> out;
+  philox4x32(counter.data(), key.data(), out.data());
+  return out;
+}
+
+}  // namespace
+
+void bind_random(py::module_& m) {
+  m.def("_philox4x32", &philox4x32_block, "counter"_a, "key"_a);
+  m.def("random_uniform", &random_uniform, "shape"_a, "key"_a, "counter"_a, "low"_a = 0.0, "high"_a = 1.0,
+        "dtype"_a = "float32", "device"_a = "cpu", releases_gil());
+  m.def("random_normal", &random_normal, "shape"_a, "key"_a, "counter"_a, "mean"_a = 0.0, "stddev"_a = 1.0,
+        "truncated"_a = false, "dtype"_a = "float32", "device"_a = "cpu", releases_gil());
+  m.def("random_bits", &random_bits, "shape"_a, "key"_a, "counter"_a, "device"_a = "cpu", releases_gil());
+  m.def("random_bernoulli", &random_bernoulli, "shape"_a, "key"_a, "counter"_a, "probability"_a = 0.5,
+        "device"_a = "cpu", releases_gil());
+  m.def("random_integers", &random_integers, "shape"_a, "key"_a, "counter"_a, "low"_a, "high"_a, "device"_a = "cpu",
+        releases_gil());
+  m.def("random_permutation", &random_permutation, "n"_a, "key"_a, "counter"_a, "device"_a = "cpu", releases_gil());
+  m.def("dropout_forward", &dropout_forward, "x"_a, "rate"_a, "key"_a, "counter"_a, releases_gil());
+}
 
 }  // namespace ranvier

@@ -3,7 +3,9 @@
 from ranvier import _core as _core
 from ranvier import autograd as autograd
 from ranvier import ops as ops
+from ranvier import random as random
 from ranvier import reference as reference
+from ranvier import utils as utils
 from ranvier._core import DeviceError as DeviceError
 from ranvier._core import memory_stats as memory_stats
 from ranvier._core import num_threads as num_threads

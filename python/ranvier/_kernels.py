@@ -64,3 +64,8 @@ reference_kernels = _ReferenceKernels()
 def kernels_for(array: _core.Array) -> Any:
     """The functions that compute on ``array``'s device."""
     return reference_kernels if array.on_reference else _core
+
+
+def kernels_on(device: str) -> Any:
+    """The same by the device's name, for functions that make arrays from nothing."""
+    return reference_kernels if device == "reference" else _core
