@@ -80,10 +80,10 @@ Array from_numpy(py::array source, bool copy, const std::string& device_name_tex
   return array;
 }
 
-// A NumPy view of the array; the array stays alive with it.
+// A NumPy view of the array (of its bits in uint16 for bfloat16); the array stays alive with it.
 py::array to_numpy(py::object self) {
   Array& array = self.cast<Array&>();
-  py::array view(py::dtype(buffer_format(array.dtype())),
+  py::array view(py::dtype(array.dtype() == DType::BFloat16 ? "H" : buffer_format(array.dtype())),
                  std::vector<py::ssize_t>(array.shape().begin(), array.shape().end()),
                  row_strides(array.shape(), dtype_size(array.dtype())), array.raw(), self);
   if (array.readonly()) view.attr("setflags")("write"_a = false);
