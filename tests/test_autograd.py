@@ -1,0 +1,207 @@
+"""The tape: gradients of anything by anything, what is freed, what is refused, and what is never computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier import ops
+from ranvier.autograd import Function
+
+
+def leaf(*values: float) -> rv.Tensor:
+    return rv.Tensor(np.array(values), requires_grad=True)
+
+
+def test_backward_accumulates_into_leaves() -> None:
+    x = leaf(1.0, 2.0)
+    (x * x).sum().backward()
+    (3.0 * x).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [5.0, 7.0])
+
+
+def test_a_tensor_used_twice_gets_both_gradients() -> None:
+    x = leaf(3.0)
+    y = x * x
+    (y * y + y).sum().backward()  # x^4 + x^2
+    np.testing.assert_array_equal(x.grad.numpy(), [4 * 27 + 6])
+
+
+def test_grad_of_inner_tensors_and_several_outputs() -> None:
+    x = leaf(2.0, 3.0)
+    y = x * x
+    z, w = (y * y).sum(), (5.0 * x).sum()
+    dx, dy = rv.grad([z, w], [x, y], allow_unused=True)
+    np.testing.assert_array_equal(dx.numpy(), 4 * np.array([2.0, 3.0]) ** 3 + 5)
+    np.testing.assert_array_equal(dy.numpy(), 2 * np.array([4.0, 9.0]))
+
+
+def test_grad_leaves_other_leaves_alone() -> None:
+    x, w = leaf(2.0), leaf(3.0)
+    rv.grad((x * w).sum(), x)
+    assert x.grad is None
+    assert w.grad is None
+
+
+def test_no_gradient_is_computed_that_nobody_asked_for() -> None:
+    asked: list[tuple[bool, ...]] = []
+
+    class Spy(Function):
+        def forward(self, a: Any, b: Any) -> Any:
+            return self.kernels.softmax_forward(a, 0)
+
+        def backward(self, dy: rv.Tensor) -> Any:
+            asked.append(self.needs)
+            return tuple(dy if need else None for need in self.needs)
+
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    rv.grad(Spy.apply(x, w).sum(), w)
+    rv.grad(Spy.apply(x.detach(), w).sum(), w)
+    Spy.apply(x, w).sum().backward()
+    assert asked == [(False, True), (False, True), (True, True)]
+
+
+def test_unused_inputs_are_named_or_none() -> None:
+    x, unused = leaf(1.0), leaf(1.0)
+    with pytest.raises(ValueError, match="input 1"):
+        rv.grad((x * x).sum(), [x, unused])
+    assert rv.grad((x * x).sum(), [x, unused], allow_unused=True)[1] is None
+
+
+def test_no_grad_records_nothing_and_enable_grad_does_again() -> None:
+    x = leaf(1.0)
+    with rv.no_grad():
+        assert not (x * x).requires_grad
+        with rv.enable_grad():
+            assert (x * x).requires_grad
+    assert (x * x).requires_grad
+
+
+def test_the_mode_survives_an_exception() -> None:
+    x = leaf(1.0)
+    with pytest.raises(ZeroDivisionError), rv.no_grad():
+        raise ZeroDivisionError
+    assert (x * x).requires_grad
+
+
+def test_saved_buffers_are_freed_unless_retained() -> None:
+    x = leaf(2.0)
+    y = (x * x).sum()
+    y.backward(retain_graph=True)
+    y.backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [8.0])
+    with pytest.raises(RuntimeError, match="retain_graph=True"):
+        y.backward()
+
+
+def test_memory_of_a_graph_is_returned_without_the_garbage_collector() -> None:
+    import gc
+
+    gc.collect()
+    gc.disable()
+    try:
+        x = rv.Tensor(np.ones((256, 256)), requires_grad=True)
+
+        def step() -> int:
+            rv.grad(ops.softmax(x * x).sum(), x)
+            ops.softmax(x * x)  # a graph that nobody walks
+            return rv.memory_stats()["in_use"]
+
+        before = step()
+        assert [step() for _ in range(5)] == [before] * 5
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("view", [lambda t: t, lambda t: t.reshape(-1)], ids=["itself", "view"])
+def test_a_changed_saved_buffer_is_an_error_not_a_wrong_gradient(view: Any) -> None:
+    x = leaf(1.0, 2.0)
+    y = (x * x).sum()
+    view(x.detach()).assign(np.array([5.0, 5.0]))
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+
+
+def test_a_buffer_that_backward_does_not_need_may_change() -> None:
+    x = leaf(1.0, 2.0)
+    y = (x + 1.0).sum()
+    x.assign(np.array([5.0, 5.0]))
+    y.backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [1.0, 1.0])
+
+
+def test_deep_graphs_do_not_exhaust_the_stack() -> None:
+    x = leaf(1.0)
+    y = x
+    for _ in range(20_000):
+        y = y + x
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [20_001.0])
+    del y  # freeing a long chain must not recurse either
+
+
+def test_gradients_given_must_fit() -> None:
+    x = leaf(1.0, 2.0)
+    with pytest.raises(ValueError, match="only a scalar"):
+        (x * x).backward()
+    with pytest.raises(ValueError, match=r"shape \(3,\)"):
+        (x * x).backward(np.ones(3))
+    (x * x).backward(np.array([1.0, 10.0]))
+    np.testing.assert_array_equal(x.grad.numpy(), [2.0, 40.0])
+
+
+def test_backward_of_a_constant_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="does not depend"):
+        rv.Tensor([1.0]).backward()
+
+
+def test_integers_have_no_gradient() -> None:
+    with pytest.raises(TypeError, match="int32"):
+        rv.Tensor([1, 2], requires_grad=True)
+
+
+def test_create_graph_gives_higher_derivatives() -> None:
+    x = leaf(2.0)
+    d1 = rv.grad((x**4).sum(), x, create_graph=True)
+    d2 = rv.grad(d1.sum(), x, create_graph=True)
+    d3 = rv.grad(d2.sum(), x)
+    np.testing.assert_allclose([d1.item(), d2.item(), d3.item()], [32.0, 48.0, 48.0])
+
+
+def test_hessian_of_the_course_saddle() -> None:  # W11: L = (1 - w1 w2)^2 at 0
+    h = rv.hessian(lambda w: (1 - w[0] * w[1]) ** 2, rv.Tensor(np.zeros(2))).numpy()
+    np.testing.assert_array_equal(h, [[0, -2], [-2, 0]])
+    np.testing.assert_allclose(np.linalg.eigvalsh(h), [-2, 2])
+
+
+def test_gradcheck_catches_a_planted_fault() -> None:
+    class Wrong(Function):
+        def forward(self, x: Any) -> Any:
+            self.save(x)
+            return self.kernels.softmax_forward(x, 0)
+
+        def backward(self, dy: rv.Tensor) -> rv.Tensor:
+            return dy
+
+    with pytest.raises(AssertionError, match="element"):
+        rv.gradcheck(Wrong.apply, leaf(0.1, 0.7))
+    assert rv.gradcheck(ops.softmax, leaf(0.1, 0.7))
+
+
+def test_two_threads_have_modes_of_their_own() -> None:
+    import threading
+
+    seen = []
+    with rv.no_grad():
+        thread = threading.Thread(target=lambda: seen.append((leaf(1.0) * 2.0).requires_grad))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+def test_devices_do_not_mix() -> None:
+    with pytest.raises(rv.DeviceError, match="cpu.*reference|reference.*cpu"):
+        rv.Tensor([1.0]) + rv.Tensor([1.0], device="reference")

@@ -1,0 +1,54 @@
+"""No op lacks a room, and ``ranvier where`` finds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ranvier import cli, rooms
+
+ROOT = Path(__file__).parent.parent
+
+# Until the CUDA backend is there no op has that room. This list may only shrink.
+MISSING_FOR_ALL = {"CUDA kernels"}
+
+# Built from other ops in one expression: they have no kernel, so no declaration, binding, C++ or reference of their
+# own. This list may only shrink.
+COMPOSED: set[str] = set()
+KERNEL_ROOMS = {"declaration", "checks and binding", "C++ kernels", "reference"}
+
+
+@pytest.mark.parametrize("op", sorted(rooms.public_ops()))
+def test_no_op_lacks_a_room(op: str) -> None:
+    found = {place.room for place in rooms.find(op, ROOT)}
+    expected = set(rooms.ROOMS) - MISSING_FOR_ALL - (KERNEL_ROOMS if op in COMPOSED else set())
+    assert expected <= found, f"{op} has no {', '.join(sorted(expected - found))}"
+
+
+def test_composed_ops_are_ops() -> None:
+    assert set(rooms.public_ops()) >= COMPOSED
+
+
+def test_where_prints_places(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert cli.main(["where", "conv2d"]) == 0
+    printed = capsys.readouterr().out
+    for path in ("csrc/ops/conv2d.h", "csrc/ops/conv2d.cpp", "csrc/cpu/conv2d", "ops/conv2d", "reference/conv2d"):
+        assert path in printed
+    for line in printed.splitlines():
+        path, number = line[20:].split()[0].rsplit(":", 1)
+        assert (ROOT / path.strip()).is_file()
+        assert int(number) >= 1
+
+
+def test_where_refuses_unknown_ops(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert cli.main(["where", "conv4d"]) == 1
+    assert "no op is called 'conv4d'" in capsys.readouterr().err
+
+
+def test_where_outside_a_checkout_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "__file__", str(tmp_path / "rooms.py"))
+    with pytest.raises(FileNotFoundError, match="change into a checkout"):
+        rooms.source_root(tmp_path)
