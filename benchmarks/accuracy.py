@@ -1,6 +1,7 @@
 """The course's MNIST figures, mean of three seeds: ``python -m benchmarks.accuracy [S11 S12 S21]``.
 
-S11: validation accuracy of 784-512-10 after 5 epochs; S12: the same after 20; S21: test accuracy of the convnet after 5.
+S11: validation accuracy of 784-512-10 after 5 epochs; S12: the same after 20; S21: test accuracy of the
+convnet after 5.
 """
 
 from __future__ import annotations

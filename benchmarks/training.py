@@ -1,8 +1,8 @@
 """Training on MNIST beside PyTorch in one run: ``python -m benchmarks.training [--repeats 5] [--samples 60000]``.
 
 S11: 784-512-10, RMSprop, batches of 128; S21: the small convnet, batches of 64. Each repeat is one epoch of each
-contender in turn, on the same threads; the median over the repeats is printed in microseconds per sample. Ours is
-``model.fit`` as a user calls it; PyTorch's is a hand-written loop (channels last), also with a ``malloc`` that keeps its
+contender in turn, on the same threads; printed is the median over the repeats, microseconds per sample. Ours is
+``model.fit`` as a user calls it; PyTorch is a hand-written loop (channels last), also with a malloc that keeps its
 pages if the environment says so (MALLOC_TOP_PAD_, MALLOC_MMAP_THRESHOLD_, MALLOC_TRIM_THRESHOLD_).
 """
 

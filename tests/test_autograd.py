@@ -203,5 +203,5 @@ def test_two_threads_have_modes_of_their_own() -> None:
 
 
 def test_devices_do_not_mix() -> None:
-    with pytest.raises(rv.DeviceError, match="cpu.*reference|reference.*cpu"):
+    with pytest.raises(rv.DeviceError, match=r"cpu.*reference|reference.*cpu"):
         rv.Tensor([1.0]) + rv.Tensor([1.0], device="reference")
