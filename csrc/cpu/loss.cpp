@@ -1,12 +1,216 @@
 #include "ops/loss.h"
 
-#include "cpu/simd.h"
+#include "cpu/row.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
+namespace {
+
+// --- softmax cross-entropy: a row stays in L1 between its passes --------------------------------------------
+
+template <typename T>
+RANVIER_INLINE int64_t class_of(ClassLabels<T> labels, int64_t row) {
+  return labels.narrow != nullptr ? labels.narrow[row] : labels.wide[row];
+}
+
+template <typename T>
+RANVIER_INLINE Vec<T> smoothed(const T* weights, int64_t left, ClassLabels<T> labels, int64_t columns) {
+  const T keep = T(1 - labels.smoothing), spread = T(labels.smoothing / double(columns));
+  return load_partial(weights, left) * broadcast(keep) + broadcast(spread);
+}
+
+// sum_c t_c (logsum - (z_c - peak)): a sum of terms that are not negative. 0 * Inf counts as 0, so that a class
+// ruled out by a logit of -Inf costs nothing where it has no weight, as with integer labels.
+template <typename T>
+T weighted_loss(const T* z, const T* weights, T peak, T logsum, ClassLabels<T> labels, int64_t n) {
+  Vec<T> total{};
+  for (int64_t i = 0; i < n; i += kWidth<T>) {
+    const int64_t left = min_of(kWidth<T>, n - i);
+    const Vec<T> t = smoothed(weights + i, left, labels, n);
+    const Vec<T> cost = t * (broadcast(logsum) - (load_partial(z + i, left) - broadcast(peak)));
+    total += first_lanes<T>(select(t == Vec<T>{}, Vec<T>{}, cost), left);
+  }
+  return sum_lanes<T>(total);
+}
+
+template <typename T>
+T class_loss(const T* z, int64_t label, T peak, T logsum, double smoothing, int64_t n) {
+  const T own = logsum - (z[label] - peak);
+  if (smoothing == 0) return own;
+  Vec<T> total{};
+  for (int64_t i = 0; i < n; i += kWidth<T>) {
+    const int64_t left = min_of(kWidth<T>, n - i);
+    total += first_lanes<T>(broadcast(logsum) - (load_partial(z + i, left) - broadcast(peak)), left);
+  }
+  const T shared = T(smoothing / double(n)) * sum_lanes<T>(total);
+  return smoothing == 1 ? shared : T(1 - smoothing) * own + shared;  // no 0 * Inf
+}
+
+template <typename T>
+void softmax_forward(ClassLabels<T> labels, const T* logits, T* losses, T* statistics, LossShape shape) {
+  const int64_t n = shape.columns;
+  parallel(0, shape.rows, grain_for(8 * n), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const T* z = logits + r * n;
+      const T peak = row_max(z, n);
+      const T logsum = T(::log(double(exp_and_sum<T, false>(z, nullptr, peak, n))));
+      statistics[2 * r] = peak;
+      statistics[2 * r + 1] = logsum;
+      losses[r] = labels.weights != nullptr ? weighted_loss(z, labels.weights + r * n, peak, logsum, labels, n)
+                                            : class_loss(z, class_of(labels, r), peak, logsum, labels.smoothing, n);
+    }
+  });
+}
+
+template <typename T>
+T weight_total(const T* weights, ClassLabels<T> labels, int64_t n) {
+  Vec<T> total{};
+  for (int64_t i = 0; i < n; i += kWidth<T>) {
+    const int64_t left = min_of(kWidth<T>, n - i);
+    total += first_lanes<T>(smoothed(weights + i, left, labels, n), left);
+  }
+  return sum_lanes<T>(total);
+}
+
+// dz = dy (p * total - t), where an integer label's t is `spread` everywhere, put right at the label afterwards.
+template <typename T>
+void softmax_row_backward(const T* z, const T* statistics, T dy, int64_t row, ClassLabels<T> labels, T* dz, int64_t n) {
+  const Vec<T> peak = broadcast(statistics[0]), logsum = broadcast(statistics[1]), scale = broadcast(dy);
+  const T* weights = labels.weights == nullptr ? nullptr : labels.weights + row * n;
+  const Vec<T> total = broadcast(weights == nullptr ? T(1) : weight_total(weights, labels, n));
+  const Vec<T> spread = broadcast(T(labels.smoothing / double(n)));
+  for (int64_t i = 0; i < n; i += kWidth<T>) {
+    const int64_t left = min_of(kWidth<T>, n - i);
+    const Vec<T> p = exp((load_partial(z + i, left) - peak) - logsum);
+    const Vec<T> t = weights == nullptr ? spread : smoothed(weights + i, left, labels, n);
+    store_partial(dz + i, scale * (p * total - t), left);
+  }
+  if (weights == nullptr) dz[class_of(labels, row)] -= dy * T(1 - labels.smoothing);
+}
+
+template <typename T>
+void softmax_backward(ClassLabels<T> labels, const T* logits, const T* statistics, const T* dy, T* dlogits,
+                      LossShape shape) {
+  const int64_t n = shape.columns;
+  parallel(0, shape.rows, grain_for(4 * n), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      softmax_row_backward(logits + r * n, statistics + 2 * r, dy[r], r, labels, dlogits + r * n, n);
+    }
+  });
+}
+
+// --- sigmoid cross-entropy ------------------------------------------------------------------------------------
+
+// log(1 + e) for e in 0..1 to a few ULP: 1 + e is rounded, and e / ((1 + e) - 1) makes up for it (Kahan).
+template <typename T>
+RANVIER_INLINE Vec<T> log_one_plus(Vec<T> e) {
+  const Vec<T> one = broadcast<T>(1);
+  const Vec<T> sum = one + e, rounded = sum - one;
+  return select(rounded == Vec<T>{}, e, log(sum) * (e / rounded));
+}
+
+template <typename T>
+void sigmoid_forward(const T* labels, const T* logits, T* losses, int64_t count) {
+  parallel(0, ceil_div(count, kWidth<T>), grain_for(4 * kWidth<T>), [&](int64_t begin, int64_t end) {
+    for (int64_t v = begin; v < end; ++v) {
+      const int64_t i = v * kWidth<T>, left = min_of(kWidth<T>, count - i);
+      const Vec<T> z = load_partial(logits + i, left), zero{};
+      const Vec<T> magnitude = max(z, -z);
+      const Vec<T> linear = max(z, zero) - z * load_partial(labels + i, left);
+      store_partial(losses + i, linear + log_one_plus<T>(exp(-magnitude)), left);
+    }
+  });
+}
+
+template <typename T>
+void sigmoid_backward(const T* labels, const T* logits, const T* dy, T* dlogits, int64_t count) {
+  parallel(0, ceil_div(count, kWidth<T>), grain_for(4 * kWidth<T>), [&](int64_t begin, int64_t end) {
+    for (int64_t v = begin; v < end; ++v) {
+      const int64_t i = v * kWidth<T>, left = min_of(kWidth<T>, count - i);
+      const Vec<T> slope = sigmoid(load_partial(logits + i, left)) - load_partial(labels + i, left);
+      store_partial(dlogits + i, load_partial(dy + i, left) * slope, left);
+    }
+  });
+}
+
+// --- regression -----------------------------------------------------------------------------------------------
+
+template <typename T, Regression kKind>
+RANVIER_INLINE Vec<T> penalty(Vec<T> e, T delta) {
+  if (kKind == Regression::Squared) return e * e;
+  const Vec<T> size = max(e, -e), d = broadcast(delta), half = broadcast<T>(0.5);
+  if (kKind == Regression::Absolute) return size;
+  return select(size <= d, half * e * e, d * size - half * d * d);
+}
+
+template <typename T, Regression kKind>
+RANVIER_INLINE Vec<T> slope(Vec<T> e, T delta) {
+  if (kKind == Regression::Squared) return e + e;
+  const Vec<T> limit = broadcast(kKind == Regression::Huber ? delta : T(1));
+  if (kKind == Regression::Huber) return max(min(e, limit), -limit);
+  const Vec<T> zero{};
+  return select(e > zero, limit, select(e < zero, -limit, e));  // 0 at 0, NaN for NaN
+}
+
+template <typename T, Regression kKind>
+void regression_rows(T delta, const T* labels, const T* predictions, T* losses, LossShape shape) {
+  const int64_t n = shape.columns;
+  parallel(0, shape.rows, grain_for(n), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const T *t = labels + r * n, *y = predictions + r * n;
+      Vec<T> total{};
+      for (int64_t i = 0; i < n; i += kWidth<T>) {  // lanes past the end have no error and cost nothing
+        const int64_t left = min_of(kWidth<T>, n - i);
+        total += penalty<T, kKind>(load_partial(y + i, left) - load_partial(t + i, left), delta);
+      }
+      losses[r] = sum_lanes<T>(total) / T(n);
+    }
+  });
+}
+
+template <typename T, Regression kKind>
+void regression_slopes(T delta, const T* labels, const T* predictions, const T* dy, T* dpredictions, LossShape shape) {
+  const int64_t n = shape.columns;
+  parallel(0, shape.rows, grain_for(n), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const T *t = labels + r * n, *y = predictions + r * n;
+      const Vec<T> scale = broadcast(dy[r] / T(n));
+      for (int64_t i = 0; i < n; i += kWidth<T>) {
+        const int64_t left = min_of(kWidth<T>, n - i);
+        const Vec<T> e = load_partial(y + i, left) - load_partial(t + i, left);
+        store_partial(dpredictions + r * n + i, scale * slope<T, kKind>(e, delta), left);
+      }
+    }
+  });
+}
+
+template <typename T>
+void regression_forward(Regression kind, double delta, const T* labels, const T* predictions, T* losses,
+                        LossShape shape) {
+  const auto rows = kind == Regression::Squared    ? regression_rows<T, Regression::Squared>
+                    : kind == Regression::Absolute ? regression_rows<T, Regression::Absolute>
+                                                   : regression_rows<T, Regression::Huber>;
+  rows(T(delta), labels, predictions, losses, shape);
+}
+
+template <typename T>
+void regression_backward(Regression kind, double delta, const T* labels, const T* predictions, const T* dy,
+                         T* dpredictions, LossShape shape) {
+  const auto slopes = kind == Regression::Squared    ? regression_slopes<T, Regression::Squared>
+                      : kind == Regression::Absolute ? regression_slopes<T, Regression::Absolute>
+                                                     : regression_slopes<T, Regression::Huber>;
+  slopes(T(delta), labels, predictions, dy, dpredictions, shape);
+}
+
+}  // namespace
 
 extern const PerType<LossKernels> loss_kernels;
-const PerType<LossKernels> loss_kernels = {};
+const PerType<LossKernels> loss_kernels = {
+    {softmax_forward<float>, softmax_backward<float>, sigmoid_forward<float>, sigmoid_backward<float>,
+     regression_forward<float>, regression_backward<float>},
+    {softmax_forward<double>, softmax_backward<double>, sigmoid_forward<double>, sigmoid_backward<double>,
+     regression_forward<double>, regression_backward<double>},
+};
 
 }  // namespace RANVIER_ISA
 }  // namespace ranvier

@@ -1,9 +1,6 @@
 #include "ops/softmax.h"
 
-#include <math.h>
-
-#include "cpu/simd.h"
-#include "cpu/simd_math.h"
+#include "cpu/row.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
@@ -11,34 +8,6 @@ namespace {
 
 // One row at a time through L1: maximum; exponentials and their sum; scale. Rows whose elements lie
 // apart (an axis before the last) are copied into a scratch row first.
-template <typename T>
-T row_max(const T* x, int64_t n) {
-  Vec<T> best = broadcast<T>(-INFINITY);
-  int64_t i = 0;
-  for (; i + kWidth<T> <= n; i += kWidth<T>) best = max(best, load(x + i));
-  T peak = max_lanes<T>(best);
-  for (; i < n; ++i) peak = scalar_max(peak, x[i]);
-  return peak;
-}
-
-// y = exp(x - peak), and the sum of y. The order of the sum depends on n and the vector width alone.
-template <typename T, bool kKeep>
-T exp_and_sum(const T* x, T* y, T peak, int64_t n) {
-  Vec<T> total{};
-  for (int64_t i = 0; i < n; i += kWidth<T>) {
-    const int64_t left = min_of(kWidth<T>, n - i);
-    Vec<T> e = exp(load_partial(x + i, left) - broadcast(peak));
-    if (kKeep) store_partial(y + i, e, left);
-    if (left < kWidth<T>) {  // lanes past the end do not count
-      T lanes[kWidth<T>] = {};
-      store_partial(lanes, e, left);
-      e = load(lanes);
-    }
-    total += e;
-  }
-  return sum_lanes<T>(total);
-}
-
 template <typename T>
 void softmax_row(const T* x, T* y, int64_t n) {
   const T peak = row_max(x, n);
