@@ -105,6 +105,31 @@ RANVIER_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
 RANVIER_INLINE Vec<float> sqrt(Vec<float> v) { return (Vec<float>)_mm512_sqrt_ps((__m512)v); }
 RANVIER_INLINE Vec<double> sqrt(Vec<double> v) { return (Vec<double>)_mm512_sqrt_pd((__m512d)v); }
 #else
+#if defined(__AVX2__)
+// Lanes below n have the sign bit that masked moves look at.
+RANVIER_INLINE IntVec<float> lanes_below(float, int64_t n) {
+  return (int32_t)n - IntVec<float>{} > IntVec<float>{0, 1, 2, 3, 4, 5, 6, 7};
+}
+RANVIER_INLINE IntVec<double> lanes_below(double, int64_t n) {
+  return n - IntVec<double>{} > IntVec<double>{0, 1, 2, 3};
+}
+template <>
+RANVIER_INLINE Vec<float> load_partial(const float* p, int64_t n) {
+  return (Vec<float>)_mm256_maskload_ps(p, (__m256i)lanes_below(0.0f, n));
+}
+template <>
+RANVIER_INLINE Vec<double> load_partial(const double* p, int64_t n) {
+  return (Vec<double>)_mm256_maskload_pd(p, (__m256i)lanes_below(0.0, n));
+}
+template <>
+RANVIER_INLINE void store_partial(float* p, Vec<float> v, int64_t n) {
+  _mm256_maskstore_ps(p, (__m256i)lanes_below(0.0f, n), (__m256)v);
+}
+template <>
+RANVIER_INLINE void store_partial(double* p, Vec<double> v, int64_t n) {
+  _mm256_maskstore_pd(p, (__m256i)lanes_below(0.0, n), (__m256d)v);
+}
+#else
 template <typename T>
 RANVIER_INLINE Vec<T> load_partial(const T* p, int64_t n) {
   Vec<T> v{};
@@ -115,6 +140,7 @@ template <typename T>
 RANVIER_INLINE void store_partial(T* p, Vec<T> v, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = v[i];
 }
+#endif
 #if defined(__AVX2__)
 RANVIER_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
   return (Vec<float>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
