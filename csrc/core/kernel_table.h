@@ -6,23 +6,36 @@
 #include <string>
 #include <vector>
 
-#include "ops/activation.h"
-#include "ops/ceiling.h"
-#include "ops/conv2d.h"
-#include "ops/elementwise.h"
-#include "ops/embedding.h"
-#include "ops/gemm.h"
-#include "ops/loss.h"
-#include "ops/norm.h"
-#include "ops/optimizer.h"
-#include "ops/pool2d.h"
-#include "ops/random.h"
-#include "ops/recurrent.h"
-#include "ops/reduce.h"
-#include "ops/shape.h"
-#include "ops/softmax.h"
+#include "core/per_type.h"
 
 namespace ranvier {
+
+// Each defined in csrc/ops/<family>.h; named only here, so that a change of one family recompiles no other.
+template <typename T>
+struct ActivationKernels;
+struct CeilingKernels;
+template <typename T>
+struct Conv2dKernels;
+struct ElementwiseKernels;
+template <typename T>
+struct EmbeddingKernels;
+template <typename T>
+struct GemmKernels;
+template <typename T>
+struct LossKernels;
+template <typename T>
+struct NormKernels;
+template <typename T>
+struct OptimizerKernels;
+template <typename T>
+struct Pool2dKernels;
+struct RandomKernels;
+template <typename T>
+struct RecurrentKernels;
+struct ReduceKernels;
+struct ShapeKernels;
+template <typename T>
+struct SoftmaxKernels;
 
 // References, so that a table is a constant and no static initialiser runs.
 struct KernelTable {

@@ -1,6 +1,8 @@
 // Array for Python: construction, views, the buffer protocol and NumPy.
 #include "core/array.h"
 
+#include <pybind11/numpy.h>
+
 #include <cstring>
 
 #include "core/checks.h"

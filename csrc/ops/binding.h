@@ -1,7 +1,6 @@
 // What the op files share to talk to Python. With module.cpp they are the only files that see pybind11.
 #pragma once
 
-#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
