@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import ranvier as rv
 from ranvier import ops
-from ranvier.autograd import Function
+from ranvier.autograd import Function, is_recording
 
 
 def leaf(*values: float) -> rv.Tensor:
@@ -205,3 +206,30 @@ def test_two_threads_have_modes_of_their_own() -> None:
 def test_devices_do_not_mix() -> None:
     with pytest.raises(rv.DeviceError, match=r"cpu.*reference|reference.*cpu"):
         rv.Tensor([1.0]) + rv.Tensor([1.0], device="reference")
+
+
+def test_threads_do_not_share_the_mode_of_a_decorated_function() -> None:
+    inside = threading.Barrier(2)
+
+    @rv.no_grad()
+    def meet() -> None:
+        inside.wait(10)
+
+    def record(seen: list[bool]) -> None:
+        meet()
+        seen.append(is_recording())
+
+    def do_not_record(seen: list[bool]) -> None:
+        with rv.no_grad():
+            meet()
+            seen.append(is_recording())
+
+    for _ in range(20):
+        recorded: list[bool] = []
+        not_recorded: list[bool] = []
+        threads = [threading.Thread(target=t, args=(s,)) for t, s in ((record, recorded), (do_not_record, not_recorded))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (recorded, not_recorded) == ([True], [False])

@@ -33,6 +33,10 @@ class _set_recording(contextlib.ContextDecorator):
         self._recording = recording
         self._outer: list[bool] = []
 
+    def _recreate_cm(self) -> _set_recording:
+        """A context of its own for each call of a decorated function: threads must not share ``_outer``."""
+        return _set_recording(self._recording)
+
     def __enter__(self) -> None:
         self._outer.append(_mode.recording)
         _mode.recording = self._recording
