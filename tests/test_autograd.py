@@ -209,27 +209,28 @@ def test_devices_do_not_mix() -> None:
 
 
 def test_threads_do_not_share_the_mode_of_a_decorated_function() -> None:
-    inside = threading.Barrier(2)
+    first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()
+    seen: dict[str, bool] = {}
 
     @rv.no_grad()
-    def meet() -> None:
-        inside.wait(10)
+    def stay(entered: threading.Event, until: threading.Event) -> None:
+        entered.set()
+        until.wait(10)
 
-    def record(seen: list[bool]) -> None:
-        meet()
-        seen.append(is_recording())
+    def record() -> None:
+        stay(first_in, second_in)
+        seen["record"] = is_recording()
+        first_out.set()
 
-    def do_not_record(seen: list[bool]) -> None:
+    def do_not_record() -> None:
+        first_in.wait(10)
         with rv.no_grad():
-            meet()
-            seen.append(is_recording())
+            stay(second_in, first_out)
+            seen["do not"] = is_recording()
 
-    for _ in range(20):
-        recorded: list[bool] = []
-        not_recorded: list[bool] = []
-        threads = [threading.Thread(target=t, args=(s,)) for t, s in ((record, recorded), (do_not_record, not_recorded))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert (recorded, not_recorded) == ([True], [False])
+    threads = [threading.Thread(target=t) for t in (record, do_not_record)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == {"record": True, "do not": False}
