@@ -13,6 +13,14 @@ namespace ranvier {
 DType dtype_argument(const std::string& name) { return dtype_from_name(name.c_str()); }
 Device device_argument(const std::string& name) { return device_from_name(name); }
 
+bool python_is_running() {
+#if PY_VERSION_HEX >= 0x030D0000
+  return Py_IsInitialized() != 0 && Py_IsFinalizing() == 0;
+#else
+  return Py_IsInitialized() != 0 && _Py_IsFinalizing() == 0;
+#endif
+}
+
 namespace {
 
 struct Format {
@@ -72,6 +80,7 @@ Array from_numpy(py::array source, bool copy, const std::string& device_name_tex
     auto* owner = new py::object(source);
     return Array::borrow(const_cast<void*>(source.data()), std::move(shape), dtype, device, !source.writeable(),
                          [owner] {
+                           if (!python_is_running()) return;
                            py::gil_scoped_acquire gil;
                            delete owner;
                          });
@@ -116,8 +125,10 @@ void copy_into(Array& target, const Array& source) {
 }  // namespace
 
 void bind_array(py::module_& m) {
-  py::class_<Array>(m, "Array", py::buffer_protocol(),
-                    "A typed, C-contiguous, reference-counted block of numbers on one device.")
+  py::class_<Array> array(m, "Array", py::buffer_protocol(),
+                          "A typed, C-contiguous, reference-counted block of numbers on one device.");
+  bind_dlpack(array);
+  array
       .def_static(
           "empty",
           [](Shape shape, const std::string& dtype, const std::string& device) {

@@ -22,7 +22,11 @@ using releases_gil = py::call_guard<py::gil_scoped_release>;
 DType dtype_argument(const std::string& name);
 Device device_argument(const std::string& name);
 
+// False once the interpreter is going down, when no owner's Python code may run any more.
+bool python_is_running();
+
 void bind_array(py::module_& m);
+void bind_dlpack(py::class_<Array>& array);
 void bind_runtime(py::module_& m);
 
 void bind_activation(py::module_& m);

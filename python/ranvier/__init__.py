@@ -19,5 +19,8 @@ from ranvier.autograd import grad as grad
 from ranvier.autograd import no_grad as no_grad
 from ranvier.gradcheck import gradcheck as gradcheck
 from ranvier.gradcheck import hessian as hessian
+from ranvier.interchange import array as array
+from ranvier.interchange import from_dlpack as from_dlpack
+from ranvier.interchange import from_numpy as from_numpy
 from ranvier.tensor import Tensor as Tensor
 from ranvier.tensor import as_tensor as as_tensor
