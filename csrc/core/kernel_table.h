@@ -17,7 +17,6 @@ struct CeilingKernels;
 template <typename T>
 struct Conv2dKernels;
 struct ElementwiseKernels;
-template <typename T>
 struct EmbeddingKernels;
 template <typename T>
 struct GemmKernels;
@@ -43,7 +42,7 @@ struct KernelTable {
   const CeilingKernels& ceiling;
   const PerType<Conv2dKernels>& conv2d;
   const ElementwiseKernels& elementwise;
-  const PerType<EmbeddingKernels>& embedding;
+  const EmbeddingKernels& embedding;
   const PerType<GemmKernels>& gemm;
   const PerType<LossKernels>& loss;
   const PerType<NormKernels>& norm;

@@ -4,9 +4,86 @@
 
 namespace ranvier {
 namespace RANVIER_ISA {
+namespace {
 
-extern const PerType<EmbeddingKernels> embedding_kernels;
-const PerType<EmbeddingKernels> embedding_kernels = {};
+template <typename T>
+void gather_elements(const T* x, const int64_t* indices, T* y, TableShape s) {
+  parallel(0, s.outer, grain_for(s.count), [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; ++o) {
+      for (int64_t j = 0; j < s.count; ++j) y[o * s.count + j] = x[o * s.rows + indices[j]];
+    }
+  });
+}
+
+void gather_rows(const char* x, const int64_t* indices, char* y, TableShape s, int64_t row_bytes) {
+  parallel(0, s.outer * s.count, grain_for(row_bytes / 4), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t row = (r / s.count) * s.rows + indices[r % s.count];
+      memcpy(y + r * row_bytes, x + row * row_bytes, static_cast<size_t>(row_bytes));
+    }
+  });
+}
+
+void gather(const void* x, const int64_t* indices, void* y, TableShape s, int64_t item_size) {
+  if (s.width == 1 && item_size == 4) {
+    return gather_elements(static_cast<const uint32_t*>(x), indices, static_cast<uint32_t*>(y), s);
+  }
+  if (s.width == 1 && item_size == 8) {
+    return gather_elements(static_cast<const uint64_t*>(x), indices, static_cast<uint64_t*>(y), s);
+  }
+  gather_rows(static_cast<const char*>(x), indices, static_cast<char*>(y), s, s.width * item_size);
+}
+
+constexpr int64_t kColumns = 64;       // a thread's share of wide rows
+constexpr int64_t kRowRanges = 8;      // ranges of rows, each with its owner, where rows are narrow
+constexpr int64_t kSerialWork = 8192;  // elements below which one thread does all
+
+// The updates that fall on rows begin_row..end_row, columns begin..end, in the order of the indices.
+template <typename T>
+void add_rows(const T* updates, const int64_t* indices, T* y, TableShape s, int64_t begin_row, int64_t end_row,
+              int64_t begin, int64_t end) {
+  for (int64_t j = 0; j < s.count; ++j) {
+    if (indices[j] < begin_row || indices[j] >= end_row) continue;
+    T* to = y + indices[j] * s.width;
+    const T* from = updates + j * s.width;
+    for (int64_t i = begin; i < end; ++i) to[i] += from[i];
+  }
+}
+
+template <typename T>
+void scatter_add_of(const void* from, const int64_t* indices, void* to, TableShape s) {
+  const bool small = s.count * s.width <= kSerialWork;
+  const int64_t parts = small ? 1 : s.width >= 2 * kColumns ? ceil_div(s.width, kColumns) : min_of(kRowRanges, s.rows);
+  const bool by_columns = !small && s.width >= 2 * kColumns;
+  const int64_t rows_each = ceil_div(s.rows, parts);
+  parallel(0, s.outer * parts, small ? grain_for(s.count * s.width) : 1, [&](int64_t first, int64_t last) {
+    for (int64_t p = first; p < last; ++p) {
+      const int64_t o = p / parts, part = p % parts;
+      const T* updates = static_cast<const T*>(from) + o * s.count * s.width;
+      T* y = static_cast<T*>(to) + o * s.rows * s.width;
+      if (by_columns) {
+        add_rows(updates, indices, y, s, 0, s.rows, part * kColumns, min_of(s.width, (part + 1) * kColumns));
+      } else {
+        add_rows(updates, indices, y, s, part * rows_each, min_of(s.rows, (part + 1) * rows_each), 0, s.width);
+      }
+    }
+  });
+}
+
+void scatter_add(DType dtype, const void* updates, const int64_t* indices, void* y, TableShape s) {
+  if (s.outer == 0 || s.rows == 0 || s.count == 0 || s.width == 0) return;
+  switch (dtype) {
+    case DType::Float32: return scatter_add_of<float>(updates, indices, y, s);
+    case DType::Float64: return scatter_add_of<double>(updates, indices, y, s);
+    case DType::Int32: return scatter_add_of<uint32_t>(updates, indices, y, s);  // unsigned: wraps, as NumPy
+    default: return scatter_add_of<uint64_t>(updates, indices, y, s);
+  }
+}
+
+}  // namespace
+
+extern const EmbeddingKernels embedding_kernels;
+const EmbeddingKernels embedding_kernels = {gather, scatter_add};
 
 }  // namespace RANVIER_ISA
 }  // namespace ranvier

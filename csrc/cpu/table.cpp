@@ -12,7 +12,7 @@ extern const PerType<ActivationKernels> activation_kernels;
 extern const CeilingKernels ceiling_kernels;
 extern const PerType<Conv2dKernels> conv2d_kernels;
 extern const ElementwiseKernels elementwise_kernels;
-extern const PerType<EmbeddingKernels> embedding_kernels;
+extern const EmbeddingKernels embedding_kernels;
 extern const PerType<GemmKernels> gemm_kernels;
 extern const PerType<LossKernels> loss_kernels;
 extern const PerType<NormKernels> norm_kernels;

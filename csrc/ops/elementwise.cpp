@@ -133,8 +133,9 @@ Array binary(const char* op, BinaryOp kind, const Array& a, const Array& b) {
   if (kind == BinaryOp::Power && a.dtype() == DType::Int64) refuse_negative<int64_t>(b);
   const bool same = a.shape() == b.shape();
   Shape shape = same ? a.shape() : broadcast_shape(op, {{"x1", a}, {"x2", b}});
-  const Broadcast plan = same ? broadcast_along(op, {a.size()}, {&a.shape(), &b.shape()})
-                              : broadcast_along(op, shape, {&a.shape(), &b.shape()});
+  const Shape flat{a.size()};  // equal shapes are one axis, whatever its parts
+  const Broadcast plan =
+      same ? broadcast_along(op, flat, {&flat, &flat}) : broadcast_along(op, shape, {&a.shape(), &b.shape()});
   Array y = Array::empty(std::move(shape), compares(kind) ? DType::Bool : a.dtype(), a.device());
   if (y.size() == 0) return y;
   dispatch_untyped(op, a, [&](const KernelTable& kernels) {

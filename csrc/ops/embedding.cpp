@@ -1,9 +1,97 @@
 #include "ops/embedding.h"
 
+#include <cstring>
+
+#include "core/checks.h"
+#include "core/dispatch.h"
 #include "ops/binding.h"
 
 namespace ranvier {
 
-void bind_embedding(py::module_& m) { (void)m; }
+Array as_int64(const Array& indices) {
+  if (indices.dtype() == DType::Int64) return indices;
+  Array wide = Array::empty(indices.shape(), DType::Int64, indices.device());
+  for (int64_t i = 0; i < indices.size(); ++i) wide.data<int64_t>()[i] = indices.data<int32_t>()[i];
+  return wide;
+}
+
+Array row_numbers(const char* op, const Array& indices, int64_t rows, bool wrap) {
+  check_integer(op, "indices", indices);
+  const Array wide = as_int64(indices);
+  const int64_t* given = wide.data<int64_t>();
+  Array wrapped = wide;
+  for (int64_t i = 0; i < wide.size(); ++i) {
+    const int64_t row = given[i];
+    if (row >= 0 && row < rows) continue;
+    if (!wrap || row >= rows || row < -rows) {
+      throw ValueError(message(op, ": index ", row, " at position ", i, " is out of range for ", rows, " rows"));
+    }
+    if (wrapped.raw() == indices.raw() || wrapped.raw() == wide.raw()) {
+      wrapped = Array::empty_like(wide);
+      std::memcpy(wrapped.raw(), given, wide.bytes());
+    }
+    wrapped.data<int64_t>()[i] = row + rows;
+  }
+  return wrapped;
+}
+
+TableShape table_shape(const Shape& shape, int axis, int64_t count) {
+  TableShape table{1, shape[axis], count, 1};
+  for (int i = 0; i < static_cast<int>(shape.size()); ++i) {
+    if (i < axis) table.outer *= shape[i];
+    if (i > axis) table.width *= shape[i];
+  }
+  return table;
+}
+
+void gather_rows(const char* op, const Array& x, const Array& rows, Array& y, TableShape shape) {
+  if (y.size() == 0) return;
+  dispatch_untyped(op, x, [&](const KernelTable& kernels) {
+    kernels.embedding.gather(x.raw(), rows.data<int64_t>(), y.raw(), shape,
+                             static_cast<int64_t>(dtype_size(x.dtype())));
+  });
+}
+
+void add_rows(const char* op, const Array& updates, const Array& rows, Array& y, TableShape shape) {
+  dispatch_untyped(op, updates, [&](const KernelTable& kernels) {
+    kernels.embedding.scatter_add(updates.dtype(), updates.raw(), rows.data<int64_t>(), y.raw(), shape);
+  });
+}
+
+namespace {
+
+// indices (...), table (vocabulary, d) -> (..., d)
+Array embedding_forward(const Array& indices, const Array& table) {
+  check_rank("embedding", "table", table, 2);
+  check_same_device("embedding", {{"indices", indices}, {"table", table}});
+  const Array rows = row_numbers("embedding", indices, table.shape(0), false);
+  Shape shape = indices.shape();
+  shape.push_back(table.shape(1));
+  Array y = Array::empty(shape, table.dtype(), table.device());
+  gather_rows("embedding", table, rows, y, table_shape(table.shape(), 0, indices.size()));
+  return y;
+}
+
+// Each row of the table gets the sum of what flowed to its uses, in the order of the indices.
+Array embedding_backward(const Array& indices, const Array& dy, int64_t vocabulary) {
+  check_floating("embedding gradient", "dy", dy);
+  check_min_rank("embedding gradient", "dy", dy, 1);
+  check_same_device("embedding gradient", {{"indices", indices}, {"dy", dy}});
+  const Array rows = row_numbers("embedding gradient", indices, vocabulary, false);
+  const int64_t width = dy.shape(dy.rank() - 1);
+  Shape expected = indices.shape();
+  expected.push_back(width);
+  check_shape("embedding gradient", "dy", dy, expected);
+  Array dtable = Array::zeros({vocabulary, width}, dy.dtype(), dy.device());
+  add_rows("embedding gradient", dy, rows, dtable, table_shape(dtable.shape(), 0, indices.size()));
+  return dtable;
+}
+
+}  // namespace
+
+void bind_embedding(py::module_& m) {
+  m.def("embedding_forward", &embedding_forward, "indices"_a, "table"_a, releases_gil());
+  m.def("embedding_backward", &embedding_backward, "indices"_a, "dy"_a, "vocabulary"_a, releases_gil());
+}
 
 }  // namespace ranvier

@@ -1,9 +1,184 @@
 #include "ops/reduce.h"
 
+#include "core/checks.h"
+#include "core/dispatch.h"
 #include "ops/binding.h"
+#include "ops/shape.h"
 
 namespace ranvier {
+namespace {
 
-void bind_reduce(py::module_& m) { (void)m; }
+using Axes = std::optional<std::vector<int64_t>>;  // absent: all of them
+
+std::vector<bool> marked_axes(const char* op, const Array& x, const Axes& axes) {
+  std::vector<bool> marked(x.rank(), !axes.has_value());
+  if (!axes) return marked;
+  for (const int64_t axis : *axes) {
+    const int along = normalize_axis(op, axis, x);
+    if (marked[along]) throw ValueError(message(op, ": axis ", axis, " is given twice"));
+    marked[along] = true;
+  }
+  return marked;
+}
+
+Shape reduced_shape(const Shape& shape, const std::vector<bool>& marked, bool keepdims) {
+  Shape result;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (!marked[i]) result.push_back(shape[i]);
+    if (marked[i] && keepdims) result.push_back(1);
+  }
+  return result;
+}
+
+void check_reducible(const char* op, const Array& x) {
+  if (x.dtype() != DType::Float16 && x.dtype() != DType::BFloat16) return;
+  throw TypeError(message(op, ": x must not be ", dtype_name(x.dtype()), "; cast it to float32 first"));
+}
+
+// An extreme of nothing does not exist; of no rows, it is no rows.
+void check_not_empty(const char* op, const Array& x, const std::vector<bool>& marked) {
+  for (int i = 0; i < x.rank(); ++i) {
+    if (marked[i] && x.shape(i) == 0) {
+      throw ValueError(message(op, ": axis ", i, " of shape ", shape_text(x.shape()), " is empty"));
+    }
+  }
+}
+
+// One pass per run of adjacent marked axes, the last run first: (..., run, rest) -> (..., rest).
+struct Run {
+  int begin, end;
+};
+
+std::vector<Run> runs_from_the_last(const std::vector<bool>& marked) {
+  std::vector<Run> runs;
+  for (int end = static_cast<int>(marked.size()); end > 0; --end) {
+    if (!marked[end - 1]) continue;
+    int begin = end - 1;
+    while (begin > 0 && marked[begin - 1]) --begin;
+    runs.push_back({begin, end});
+    end = begin + 1;
+  }
+  if (runs.empty()) runs.push_back({static_cast<int>(marked.size()), static_cast<int>(marked.size())});  // length 1
+  return runs;
+}
+
+Rows rows_of(const Shape& shape, Run run, const std::vector<bool>& already_reduced) {
+  Rows rows{1, 1, 1};
+  for (int i = 0; i < static_cast<int>(shape.size()); ++i) {
+    int64_t& side = i < run.begin ? rows.outer : i < run.end ? rows.columns : rows.inner;
+    if (!already_reduced[i]) side *= shape[i];
+  }
+  return rows;
+}
+
+DType result_dtype(DType dtype, Reduction reduction) {
+  const bool accumulates = reduction == Reduction::Sum || reduction == Reduction::Product;
+  return accumulates && !is_floating(dtype) ? DType::Int64 : dtype;
+}
+
+Array reduce(const char* op, Reduction reduction, const Array& x, const Axes& axes, bool keepdims) {
+  check_reducible(op, x);
+  const std::vector<bool> marked = marked_axes(op, x, axes);
+  if (reduction == Reduction::Maximum || reduction == Reduction::Minimum) check_not_empty(op, x, marked);
+  const DType dtype = result_dtype(x.dtype(), reduction);
+  Array y = Array::empty(reduced_shape(x.shape(), marked, keepdims), dtype, x.device());
+  dispatch_untyped(op, x, [&](const KernelTable& kernels) {
+    const std::vector<Run> runs = runs_from_the_last(marked);
+    std::vector<bool> done(x.rank(), false);
+    Array from = x;
+    for (const Run& run : runs) {
+      const Rows rows = rows_of(x.shape(), run, done);
+      Array to = &run == &runs.back() ? y : Array::empty({rows.outer, rows.inner}, dtype, x.device());
+      kernels.reduce.reduce(reduction, from.dtype(), from.raw(), to.raw(), rows);
+      for (int i = run.begin; i < run.end; ++i) done[i] = true;
+      from = to;
+    }
+  });
+  return y;
+}
+
+Array sum_forward(const Array& x, const Axes& axes, bool keepdims) {
+  return reduce("sum", Reduction::Sum, x, axes, keepdims);
+}
+Array prod_forward(const Array& x, const Axes& axes, bool keepdims) {
+  return reduce("prod", Reduction::Product, x, axes, keepdims);
+}
+Array max_forward(const Array& x, const Axes& axes, bool keepdims) {
+  return reduce("max", Reduction::Maximum, x, axes, keepdims);
+}
+Array min_forward(const Array& x, const Axes& axes, bool keepdims) {
+  return reduce("min", Reduction::Minimum, x, axes, keepdims);
+}
+
+Array mean_forward(const Array& x, const Axes& axes, bool keepdims) {
+  check_floating("mean", "x", x);
+  Array y = reduce("mean", Reduction::Sum, x, axes, keepdims);
+  const std::vector<bool> marked = marked_axes("mean", x, axes);
+  double count = 1;
+  for (int i = 0; i < x.rank(); ++i) count *= marked[i] ? static_cast<double>(x.shape(i)) : 1.0;
+  dispatch_untyped("mean", x,
+                   [&](const KernelTable& kernels) { kernels.reduce.divide(y.dtype(), y.raw(), y.size(), count); });
+  return y;
+}
+
+// `axis` absent: the position in the flattened array.
+Array argument(const char* op, bool largest, const Array& x, std::optional<int64_t> axis, bool keepdims) {
+  check_reducible(op, x);
+  const std::vector<bool> marked = marked_axes(op, x, axis ? Axes{{*axis}} : Axes{});
+  check_not_empty(op, x, marked);
+  Array y = Array::empty(reduced_shape(x.shape(), marked, keepdims), DType::Int32, x.device());
+  const Rows rows = rows_of(x.shape(), runs_from_the_last(marked)[0], std::vector<bool>(x.rank(), false));
+  if (rows.columns > INT32_MAX) {
+    throw ValueError(message(op, ": ", rows.columns, " positions do not fit the int32 result"));
+  }
+  dispatch_untyped(op, x, [&](const KernelTable& kernels) {
+    kernels.reduce.argument(largest, x.dtype(), x.raw(), y.data<int32_t>(), rows);
+  });
+  return y;
+}
+
+Array argmax_forward(const Array& x, std::optional<int64_t> axis, bool keepdims) {
+  return argument("argmax", true, x, axis, keepdims);
+}
+Array argmin_forward(const Array& x, std::optional<int64_t> axis, bool keepdims) {
+  return argument("argmin", false, x, axis, keepdims);
+}
+
+// Reduced axes that are not the last ones are moved there first: the kernel wants whole rows.
+Array logsumexp_forward(const Array& x, const Axes& axes, bool keepdims) {
+  check_floating("logsumexp", "x", x);
+  const std::vector<bool> marked = marked_axes("logsumexp", x, axes);
+  Array y = Array::empty(reduced_shape(x.shape(), marked, keepdims), x.dtype(), x.device());
+  std::vector<int64_t> order;
+  Rows rows{1, 1, 1};
+  for (const bool reduced : {false, true}) {
+    for (int i = 0; i < x.rank(); ++i) {
+      if (marked[i] != reduced) continue;
+      order.push_back(i);
+      (reduced ? rows.columns : rows.outer) *= x.shape(i);
+    }
+  }
+  dispatch_untyped("logsumexp", x, [&](const KernelTable& kernels) {
+    const Array rowwise = transposed(x, order);
+    kernels.reduce.logsumexp(x.dtype(), rowwise.raw(), y.raw(), rows);
+  });
+  return y;
+}
+
+}  // namespace
+
+void bind_reduce(py::module_& m) {
+  const auto reduction = [&](const char* name, auto* function) {
+    m.def(name, function, "x"_a, "axes"_a = py::none(), "keepdims"_a = false, releases_gil());
+  };
+  reduction("sum_forward", &sum_forward);
+  reduction("prod_forward", &prod_forward);
+  reduction("max_forward", &max_forward);
+  reduction("min_forward", &min_forward);
+  reduction("mean_forward", &mean_forward);
+  reduction("logsumexp_forward", &logsumexp_forward);
+  m.def("argmax_forward", &argmax_forward, "x"_a, "axis"_a = py::none(), "keepdims"_a = false, releases_gil());
+  m.def("argmin_forward", &argmin_forward, "x"_a, "axis"_a = py::none(), "keepdims"_a = false, releases_gil());
+}
 
 }  // namespace ranvier

@@ -1,9 +1,345 @@
 #include "ops/shape.h"
 
+#include <cstring>
+
+#include "core/checks.h"
+#include "core/dispatch.h"
 #include "ops/binding.h"
+#include "ops/embedding.h"
 
 namespace ranvier {
+namespace {
 
-void bind_shape(py::module_& m) { (void)m; }
+using Sizes = std::vector<int64_t>;
+
+Sizes row_strides(const Shape& shape) {
+  Sizes strides(shape.size());
+  int64_t step = 1;
+  for (std::size_t i = shape.size(); i-- > 0;) {
+    strides[i] = step;
+    step *= shape[i];
+  }
+  return strides;
+}
+
+struct Axis {
+  int64_t size, from, to;
+};
+
+// Drops axes of length one and joins neighbours that one stride walks; at least two are left.
+std::vector<Axis> joined_axes(const Shape& shape, const Sizes& from, const Sizes& to) {
+  std::vector<Axis> axes;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] == 1) continue;
+    const Axis axis{shape[i], from[i], to[i]};
+    if (!axes.empty() && axes.back().from == axis.from * axis.size && axes.back().to == axis.to * axis.size) {
+      axes.back() = {axes.back().size * axis.size, axis.from, axis.to};
+    } else {
+      axes.push_back(axis);
+    }
+  }
+  while (axes.size() < 2) axes.insert(axes.begin(), {1, 0, 0});
+  return axes;
+}
+
+// Where the source's innermost axis is not the target's, the kernel transposes it with the last one: it must
+// stand beside it.
+void bring_source_innermost_beside_last(std::vector<Axis>& axes) {
+  if (axes.back().from == 1) return;
+  for (std::size_t i = 0; i + 2 < axes.size(); ++i) {
+    if (axes[i].from != 1) continue;
+    const Axis innermost = axes[i];
+    axes.erase(axes.begin() + static_cast<std::ptrdiff_t>(i));
+    axes.insert(axes.end() - 1, innermost);
+    return;
+  }
+}
+
+// Copies elements between two layouts; offsets and strides count elements.
+void copy_strided(const char* op, const Array& from, int64_t from_offset, const Sizes& from_strides, Array& to,
+                  int64_t to_offset, const Sizes& to_strides, const Shape& shape) {
+  if (element_count(shape) == 0) return;
+  std::vector<Axis> axes = joined_axes(shape, from_strides, to_strides);
+  bring_source_innermost_beside_last(axes);
+  if (axes.size() > kMaxCopyRank) {
+    throw ValueError(message(op, ": ", axes.size(), " axes are more than the ", kMaxCopyRank, " supported"));
+  }
+  CopyPlan plan{static_cast<int>(axes.size()), {}, {}, {}};
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    plan.shape[i] = axes[i].size;
+    plan.from[i] = axes[i].from;
+    plan.to[i] = axes[i].to;
+  }
+  const auto item = static_cast<int64_t>(dtype_size(from.dtype()));
+  dispatch_untyped(op, from, [&](const KernelTable& kernels) {
+    kernels.shape.copy(static_cast<const char*>(from.raw()) + from_offset * item,
+                       static_cast<char*>(to.raw()) + to_offset * item, plan, item);
+  });
+}
+
+Sizes normalized_order(const Array& x, const std::optional<Sizes>& axes) {
+  const int rank = x.rank();
+  Sizes order(rank);
+  if (!axes) {
+    for (int i = 0; i < rank; ++i) order[i] = rank - 1 - i;
+    return order;
+  }
+  std::vector<bool> used(rank, false);
+  if (static_cast<int64_t>(axes->size()) != rank) {
+    throw ValueError(message("transpose: axes ", shape_text(*axes), " must name each of the ", rank, " axes of shape ",
+                             shape_text(x.shape()), " once"));
+  }
+  for (int i = 0; i < rank; ++i) {
+    const int axis = normalize_axis("transpose", (*axes)[i], x);
+    if (used[axis]) throw ValueError(message("transpose: axis ", (*axes)[i], " is given twice"));
+    used[axis] = true;
+    order[i] = axis;
+  }
+  return order;
+}
+
+Array transpose_forward(const Array& x, const std::optional<Sizes>& axes) {
+  const Sizes order = normalized_order(x, axes);
+  const Sizes strides = row_strides(x.shape());
+  Shape shape;
+  Sizes from;
+  for (const int64_t axis : order) {
+    shape.push_back(x.shape(static_cast<int>(axis)));
+    from.push_back(strides[axis]);
+  }
+  Array y = Array::empty(shape, x.dtype(), x.device());
+  copy_strided("transpose", x, 0, from, y, 0, row_strides(shape), shape);
+  return y;
+}
+
+// Strides that repeat x over a larger shape, NumPy's rules.
+Sizes broadcast_strides(const char* op, const Array& x, const Shape& shape) {
+  const Sizes strides = row_strides(x.shape());
+  const int64_t extra = static_cast<int64_t>(shape.size()) - x.rank();
+  bool fits = extra >= 0;
+  Sizes result(shape.size(), 0);
+  for (int i = 0; fits && i < x.rank(); ++i) {
+    if (x.shape(i) == shape[extra + i]) {
+      result[extra + i] = strides[i];
+    } else {
+      fits = x.shape(i) == 1;
+    }
+  }
+  if (!fits) {
+    throw ValueError(
+        message(op, ": shape ", shape_text(x.shape()), " does not broadcast to shape ", shape_text(shape)));
+  }
+  return result;
+}
+
+Array broadcast_to_forward(const Array& x, const Shape& shape) {
+  const Sizes from = broadcast_strides("broadcast_to", x, shape);
+  Array y = Array::empty(shape, x.dtype(), x.device());
+  copy_strided("broadcast_to", x, 0, from, y, 0, row_strides(shape), shape);
+  return y;
+}
+
+Array concatenate_forward(const std::vector<Array>& xs, int64_t axis) {
+  if (xs.empty()) throw ValueError("concatenate: needs one array or more");
+  const Array& first = xs[0];
+  check_min_rank("concatenate", "x 0", first, 1);
+  const int along = normalize_axis("concatenate", axis, first);
+  Shape shape = first.shape();
+  shape[along] = 0;
+  for (std::size_t i = 0; i < xs.size(); ++i) {
+    const std::string name = message("x ", i);
+    check_alike("concatenate", {{"x 0", first}, {name.c_str(), xs[i]}});
+    Shape expected = first.shape();
+    if (xs[i].rank() == first.rank()) expected[along] = xs[i].shape(along);
+    check_shape("concatenate", name.c_str(), xs[i], expected);
+    shape[along] += xs[i].shape(along);
+  }
+  Array y = Array::empty(shape, first.dtype(), first.device());
+  const Sizes to = row_strides(shape);
+  int64_t offset = 0;
+  for (const Array& x : xs) {
+    copy_strided("concatenate", x, 0, row_strides(x.shape()), y, offset, to, x.shape());
+    offset += x.shape(along) * to[along];
+  }
+  return y;
+}
+
+// --- slices -------------------------------------------------------------------------------------------
+
+// A box of x: along axis i the elements begin, begin + step, ... (count of them).
+struct Box {
+  int64_t offset = 0;
+  Sizes strides;
+};
+
+Box box_within(const char* op, const Shape& shape, const Sizes& begins, const Sizes& steps, const Shape& counts) {
+  if (begins.size() != shape.size() || steps.size() != shape.size() || counts.size() != shape.size()) {
+    throw ValueError(
+        message(op, ": begins, steps and counts must have one number per axis of shape ", shape_text(shape)));
+  }
+  Box box;
+  box.strides = row_strides(shape);
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    const int64_t begin = begins[i], step = steps[i], count = counts[i];
+    int64_t last = 0;
+    const bool fits = count >= 0 && step != 0 &&
+                      (count == 0 || (!__builtin_mul_overflow(count - 1, step, &last) &&
+                                      !__builtin_add_overflow(last, begin, &last) && begin >= 0 && begin < shape[i] &&
+                                      last >= 0 && last < shape[i]));
+    if (!fits) {
+      throw ValueError(message(op, ": ", count, " elements from ", begin, " by ", step, " are not within axis ", i,
+                               " of shape ", shape_text(shape)));
+    }
+    if (count == 0) continue;
+    box.offset += begin * box.strides[i];
+    box.strides[i] *= count == 1 ? 1 : step;
+  }
+  return box;
+}
+
+Array slice_forward(const Array& x, const Sizes& begins, const Sizes& steps, const Shape& counts) {
+  const Box box = box_within("slice", x.shape(), begins, steps, counts);
+  Array y = Array::empty(counts, x.dtype(), x.device());
+  copy_strided("slice", x, box.offset, box.strides, y, 0, row_strides(counts), counts);
+  return y;
+}
+
+// The gradient of slice: dy in its box, zeros around it.
+Array slice_backward(const Array& dy, const Shape& shape, const Sizes& begins, const Sizes& steps) {
+  element_count(shape);
+  const Box box = box_within("slice gradient", shape, begins, steps, dy.shape());
+  Array dx = Array::zeros(shape, dy.dtype(), dy.device());
+  copy_strided("slice gradient", dy, 0, row_strides(dy.shape()), dx, box.offset, box.strides, dy.shape());
+  return dx;
+}
+
+// x with `before` and `after` copies of `value` (a scalar array) on each axis.
+Array pad_forward(const Array& x, const Array& value, const Sizes& before, const Sizes& after) {
+  check_alike("pad", {{"x", x}, {"constant_values", value}});
+  check_shape("pad", "constant_values", value, {});
+  if (before.size() != x.shape().size() || after.size() != x.shape().size()) {
+    throw ValueError(message("pad: pad_width must have one pair per axis of shape ", shape_text(x.shape())));
+  }
+  Shape shape = x.shape();
+  const int64_t most = int64_t(1) << 60;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (before[i] < 0 || after[i] < 0 || before[i] > most || after[i] > most) {
+      throw ValueError(message("pad: pad_width of axis ", i, " must not be negative or huge but is (", before[i], ", ",
+                               after[i], ")"));
+    }
+    shape[i] += before[i] + after[i];
+  }
+  Array y = Array::empty(shape, x.dtype(), x.device());
+  const Sizes to = row_strides(shape);
+  copy_strided("pad", value, 0, Sizes(shape.size(), 0), y, 0, to, shape);
+  int64_t offset = 0;
+  for (std::size_t i = 0; i < shape.size(); ++i) offset += before[i] * to[i];
+  copy_strided("pad", x, 0, row_strides(x.shape()), y, offset, to, x.shape());
+  return y;
+}
+
+// --- by index -----------------------------------------------------------------------------------------
+
+// y = x with `indices` (any shape) in place of axis `axis`. Negative indices count from the end.
+Array take_forward(const Array& x, const Array& indices, int64_t axis) {
+  check_same_device("take", {{"x", x}, {"indices", indices}});
+  const int along = normalize_axis("take", axis, x);
+  const Array rows = row_numbers("take", indices, x.shape(along), true);
+  Shape shape(x.shape().begin(), x.shape().begin() + along);
+  shape.insert(shape.end(), indices.shape().begin(), indices.shape().end());
+  shape.insert(shape.end(), x.shape().begin() + along + 1, x.shape().end());
+  Array y = Array::empty(shape, x.dtype(), x.device());
+  gather_rows("take", x, rows, y, table_shape(x.shape(), along, indices.size()));
+  return y;
+}
+
+// y = x, with updates (x's shape, but for as many rows as there are indices along `axis`) added.
+Array scatter_add_forward(const Array& x, const Array& indices, const Array& updates, int64_t axis) {
+  check_alike("scatter_add", {{"x", x}, {"updates", updates}});
+  check_same_device("scatter_add", {{"x", x}, {"indices", indices}});
+  if (x.dtype() == DType::Float16 || x.dtype() == DType::BFloat16 || x.dtype() == DType::UInt8 ||
+      x.dtype() == DType::Bool) {
+    throw TypeError(message("scatter_add: x must be float32, float64, int32 or int64 but is ", dtype_name(x.dtype())));
+  }
+  const int along = normalize_axis("scatter_add", axis, x);
+  const Array rows = row_numbers("scatter_add", indices, x.shape(along), true);
+  Shape expected(x.shape().begin(), x.shape().begin() + along);
+  expected.insert(expected.end(), indices.shape().begin(), indices.shape().end());
+  expected.insert(expected.end(), x.shape().begin() + along + 1, x.shape().end());
+  check_shape("scatter_add", "updates", updates, expected);
+  Array y = Array::empty_like(x);
+  std::memcpy(y.raw(), x.raw(), x.bytes());
+  add_rows("scatter_add", updates, rows, y, table_shape(x.shape(), along, indices.size()));
+  return y;
+}
+
+// One in each dtype, as its bytes.
+struct One {
+  char bytes[8];
+};
+
+template <typename T>
+One bytes_of(T value) {
+  One one{};
+  std::memcpy(one.bytes, &value, sizeof(value));
+  return one;
+}
+
+One one_of(DType dtype) {
+  switch (dtype) {
+    case DType::Float32: return bytes_of(1.0f);
+    case DType::Float64: return bytes_of(1.0);
+    case DType::Float16: return bytes_of(uint16_t(0x3c00));
+    case DType::BFloat16: return bytes_of(uint16_t(0x3f80));
+    case DType::Int32: return bytes_of(int32_t(1));
+    case DType::Int64: return bytes_of(int64_t(1));
+    default: return bytes_of(uint8_t(1));
+  }
+}
+
+Array one_hot_forward(const Array& labels, int64_t num_classes, int64_t axis, const std::string& dtype_name_text) {
+  check_integer("one_hot", "x", labels);
+  check_positive("one_hot", "num_classes", num_classes);
+  const DType dtype = dtype_argument(dtype_name_text);
+  const int64_t rank = labels.rank() + 1;
+  if (axis < -rank || axis >= rank) {
+    throw ValueError(message("one_hot: axis ", axis, " is out of range for a result of rank ", rank));
+  }
+  const int64_t along = axis < 0 ? axis + rank : axis;
+  Shape shape = labels.shape();
+  shape.insert(shape.begin() + along, num_classes);
+  Array y = Array::empty(shape, dtype, labels.device());
+  int64_t outer = 1, inner = 1;
+  for (int64_t i = 0; i < labels.rank(); ++i) (i < along ? outer : inner) *= labels.shape(static_cast<int>(i));
+  const Array wide = as_int64(labels);
+  const One one = one_of(dtype);
+  dispatch_untyped("one_hot", labels, [&](const KernelTable& kernels) {
+    kernels.shape.one_hot(wide.data<int64_t>(), y.raw(), outer, num_classes, inner,
+                          static_cast<int64_t>(dtype_size(dtype)), one.bytes);
+  });
+  return y;
+}
+
+}  // namespace
+
+Array transposed(const Array& x, const Sizes& order) {
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (order[i] != static_cast<int64_t>(i)) return transpose_forward(x, order);
+  }
+  return x;
+}
+
+void bind_shape(py::module_& m) {
+  m.def("transpose_forward", &transpose_forward, "x"_a, "axes"_a = py::none(), releases_gil());
+  m.def("broadcast_to_forward", &broadcast_to_forward, "x"_a, "shape"_a, releases_gil());
+  m.def("concatenate_forward", &concatenate_forward, "xs"_a, "axis"_a = -1, releases_gil());
+  m.def("slice_forward", &slice_forward, "x"_a, "begins"_a, "steps"_a, "counts"_a, releases_gil());
+  m.def("slice_backward", &slice_backward, "dy"_a, "shape"_a, "begins"_a, "steps"_a, releases_gil());
+  m.def("pad_forward", &pad_forward, "x"_a, "value"_a, "before"_a, "after"_a, releases_gil());
+  m.def("take_forward", &take_forward, "x"_a, "indices"_a, "axis"_a = 0, releases_gil());
+  m.def("scatter_add_forward", &scatter_add_forward, "x"_a, "indices"_a, "updates"_a, "axis"_a = 0, releases_gil());
+  m.def("one_hot_forward", &one_hot_forward, "x"_a, "num_classes"_a, "axis"_a = -1, "dtype"_a = "float32",
+        releases_gil());
+}
 
 }  // namespace ranvier

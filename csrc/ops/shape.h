@@ -1,7 +1,33 @@
+// Moving elements without arithmetic: transpose, broadcast, slice, concatenate, pad, one-hot. All but the
+// last are one strided copy between two layouts of the same elements, for every dtype.
 #pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/array.h"
 
 namespace ranvier {
 
-struct ShapeKernels {};
+constexpr int kMaxCopyRank = 32;
+
+// to[sum_i k_i * to_stride_i] = from[sum_i k_i * from_stride_i] for all 0 <= k < shape. Strides count elements
+// and may be zero (broadcast) or negative (flip) on the side read.
+struct CopyPlan {
+  int rank;
+  int64_t shape[kMaxCopyRank];
+  int64_t from[kMaxCopyRank];
+  int64_t to[kMaxCopyRank];
+};
+
+struct ShapeKernels {
+  void (*copy)(const void* from, void* to, const CopyPlan& plan, int64_t item_size);
+  // y (outer, classes, inner) is zero but for `one` where labels (outer, inner) name a class.
+  void (*one_hot)(const int64_t* labels, void* y, int64_t outer, int64_t classes, int64_t inner, int64_t item_size,
+                  const void* one);
+};
+
+// x with its axes in another order, copied; x itself where the order moves nothing.
+Array transposed(const Array& x, const std::vector<int64_t>& order);
 
 }  // namespace ranvier

@@ -1,0 +1,206 @@
+"""Indexing as NumPy does it: numbers, slices, Ellipsis, None, integer arrays and boolean masks."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+import ranvier
+from ranvier.autograd import Function
+from ranvier.tensor import Tensor, as_tensor
+
+__all__ = ["get_item"]
+
+
+class Slice(Function):
+    """Elements begin, begin + step, ... of each axis. Whole leading rows are a view; all else is a copy."""
+
+    def forward(self, x: Any, begins: list[int], steps: list[int], counts: list[int]) -> Any:
+        self.shape, self.begins, self.steps = x.shape, begins, steps
+        forward_only = len(steps) > 0 and all(step == 1 for step in steps)
+        if forward_only and tuple(counts[1:]) == x.shape[1:]:  # whole rows
+            return x.slice_leading(begins[0], begins[0] + counts[0])
+        return self.kernels.slice_forward(x, begins, steps, counts)
+
+    def backward(self, dy: Tensor) -> Tensor:
+        return SliceGradient.apply(dy, shape=self.shape, begins=self.begins, steps=self.steps)
+
+
+class SliceGradient(Function):
+    """What flowed to a slice, in its place among zeros; its own gradient is the slice."""
+
+    def forward(self, dy: Any, shape: tuple[int, ...], begins: list[int], steps: list[int]) -> Any:
+        self.begins, self.steps, self.counts = begins, steps, list(dy.shape)
+        return self.kernels.slice_backward(dy, shape, begins, steps)
+
+    def backward(self, ddx: Tensor) -> Tensor:
+        return Slice.apply(ddx, begins=self.begins, steps=self.steps, counts=self.counts)
+
+
+def get_item(x: Any, key: Any) -> Tensor:
+    """``x[key]`` with NumPy's meaning: integers, slices (any step), ``...``, None, integer arrays, boolean masks.
+
+    Whole leading rows (``x[2]``, ``x[2:5]``) share memory with ``x``; everything else is a copy. The gradient of an
+    element taken several times is the sum over its uses. Raises IndexError for too many indices or one out of range,
+    TypeError for a key that is none of these. Source: NumPy, "Indexing on ndarrays".
+
+    >>> import ranvier as rv
+    >>> x = rv.Tensor([[1, 2, 3], [4, 5, 6]])
+    >>> x[:, ::-1].tolist(), x[1, -1].item(), x[x > 4].tolist()
+    ([[3, 2, 1], [6, 5, 4]], 6, [5, 6])
+    """
+    x = as_tensor(x)
+    items = _expanded(key, x.ndim)
+    if any(isinstance(item, np.ndarray) for item in items):
+        return _by_arrays(x, items)
+    return _by_numbers_and_slices(x, items)
+
+
+# --- reading the key -------------------------------------------------------------------------------------
+
+
+def _axes_used(item: Any) -> int:
+    if item is None or item is Ellipsis:
+        return 0
+    return item.ndim if isinstance(item, np.ndarray) and item.dtype == bool else 1
+
+
+def _item(item: Any) -> Any:
+    """One part of a key: an int, a slice, None, Ellipsis, or a NumPy array of integers or bools."""
+    if item is None or item is Ellipsis or isinstance(item, slice):
+        return item
+    if isinstance(item, (int, np.integer)) and not isinstance(item, (bool, np.bool_)):
+        return int(item)
+    if isinstance(item, (list, np.ndarray, Tensor, bool, np.bool_)):
+        array = np.asarray(item)
+        array = array.astype(np.int64) if array.size == 0 and isinstance(item, list) else array
+        if array.dtype.kind in "iu":
+            return int(array) if array.ndim == 0 else array.astype(np.int64)
+        if array.dtype == bool:
+            return array
+    raise TypeError(
+        f"get_item: an index must be an integer, a slice, ..., None or an array of integers or bools, not {item!r}"
+    )
+
+
+def _expanded(key: Any, rank: int) -> list[Any]:
+    """The key's parts, Ellipsis and what was left out written as full slices, masks as integer arrays."""
+    items = [_item(item) for item in (key if isinstance(key, tuple) else (key,))]
+    missing = rank - sum(_axes_used(item) for item in items)
+    if missing < 0:
+        raise IndexError(f"get_item: {rank - missing} indices are too many for an array of rank {rank}")
+    places = [i for i, item in enumerate(items) if item is Ellipsis]
+    if len(places) > 1:
+        raise IndexError("get_item: an index can only have a single ellipsis ('...')")
+    place = places[0] if places else len(items)
+    return items[:place] + [slice(None)] * missing + items[place + 1 :]
+
+
+# --- numbers and slices ------------------------------------------------------------------------------------
+
+
+def _slice_bounds(item: slice, length: int) -> tuple[int, int, int]:
+    begin, end, step = item.indices(length)
+    return begin, step, len(range(begin, end, step))
+
+
+def _by_numbers_and_slices(x: Tensor, items: list[Any]) -> Tensor:
+    begins, steps, counts, shape = [], [], [], []
+    axis = 0
+    for item in items:
+        if item is None:
+            shape.append(1)
+            continue
+        length = x.shape[axis]
+        if isinstance(item, slice):
+            begin, step, count = _slice_bounds(item, length)
+            shape.append(count)
+        else:
+            begin, step, count = _within(item, axis, x.shape), 1, 1
+        begins.append(begin if count else 0)
+        steps.append(step if count > 1 else 1)
+        counts.append(count)
+        axis += 1
+    if tuple(counts) != x.shape or any(step != 1 for step in steps):
+        x = Slice.apply(x, begins=begins, steps=steps, counts=counts)
+    return ranvier.ops.reshape(x, shape)
+
+
+def _within(index: int, axis: int, shape: tuple[int, ...]) -> int:
+    length = shape[axis]
+    if not -length <= index < length:
+        raise IndexError(f"get_item: index {index} is out of range for axis {axis} of shape {shape}")
+    return operator.index(index) % length
+
+
+# --- arrays ------------------------------------------------------------------------------------------------
+
+
+def _by_arrays(x: Tensor, items: list[Any]) -> Tensor:
+    """Integer arrays (and numbers beside them) are broadcast together and index their axes as one.
+
+    The result's new axes stand where the arrays stood, or in front where something stood between them: NumPy's rule.
+    """
+    parts, arrays, positions = _parts_and_arrays(x.shape, items)
+    sliced = _by_numbers_and_slices(x, parts)
+    together = positions[-1] - positions[0] + 1 == len(positions)
+    front = positions[0] if together else 0
+    others = [i for i in range(sliced.ndim) if i not in positions]
+    order = others[:front] + positions + others[front:]
+    if order != list(range(sliced.ndim)):
+        sliced = ranvier.ops.transpose(sliced, order)
+    lengths = sliced.shape[front : front + len(positions)]
+    rows = _one_number_per_row(arrays, lengths)
+    merged = (*sliced.shape[:front], int(np.prod(lengths)), *sliced.shape[front + len(positions) :])
+    return ranvier.ops.take(ranvier.ops.reshape(sliced, merged), rows, front)
+
+
+def _parts_and_arrays(shape: tuple[int, ...], items: list[Any]) -> tuple[list[Any], list[np.ndarray], list[int]]:
+    """The key with its arrays and numbers replaced by full slices; those, as arrays; and where they stand."""
+    parts: list[Any] = []
+    arrays: list[np.ndarray] = []
+    positions: list[int] = []
+    axis = 0
+    for item in items:
+        if item is None or isinstance(item, slice):
+            axis += item is not None
+            parts.append(item)
+            continue
+        for index in _index_arrays(item, axis, shape):
+            length = shape[axis]
+            bad = (index < -length) | (index >= length)
+            if bad.any():
+                raise IndexError(
+                    f"get_item: index {int(index[bad].flat[0])} is out of range for axis {axis} of shape {shape}"
+                )
+            positions.append(len(parts))
+            arrays.append(np.where(index < 0, index + length, index))
+            parts.append(slice(None))
+            axis += 1
+    return parts, arrays, positions
+
+
+def _index_arrays(item: Any, axis: int, shape: tuple[int, ...]) -> list[np.ndarray]:
+    if not isinstance(item, np.ndarray):
+        return [np.asarray(item, np.int64)]
+    if item.dtype != bool:
+        return [item]
+    covered = shape[axis : axis + item.ndim]
+    if item.ndim == 0 or item.shape != covered:
+        raise IndexError(f"get_item: a mask of shape {item.shape} does not fit axes {covered} of shape {shape}")
+    return list(np.nonzero(item))
+
+
+def _one_number_per_row(arrays: list[np.ndarray], lengths: tuple[int, ...]) -> np.ndarray:
+    """Indices along several axes as indices along their product."""
+    try:
+        together = np.broadcast_arrays(*arrays)
+    except ValueError:
+        shapes = [a.shape for a in arrays]
+        raise IndexError(f"get_item: index arrays of shapes {shapes} do not broadcast together") from None
+    rows = np.zeros(together[0].shape, np.int64)
+    for index, length in zip(together, lengths, strict=True):
+        rows = rows * length + index
+    return rows
