@@ -6,6 +6,7 @@ from ranvier import ops as ops
 from ranvier import random as random
 from ranvier import reference as reference
 from ranvier import utils as utils
+from ranvier import config as config
 from ranvier._core import DeviceError as DeviceError
 from ranvier._core import memory_stats as memory_stats
 from ranvier._core import num_threads as num_threads
@@ -24,3 +25,15 @@ from ranvier.interchange import from_dlpack as from_dlpack
 from ranvier.interchange import from_numpy as from_numpy
 from ranvier.tensor import Tensor as Tensor
 from ranvier.tensor import as_tensor as as_tensor
+from ranvier.variable import Variable as Variable
+from ranvier import activations as activations
+from ranvier import constraints as constraints
+from ranvier import initializers as initializers
+from ranvier import regularizers as regularizers
+from ranvier import saving as saving
+from ranvier import layers as layers
+from ranvier import models as models
+from ranvier.layers import Input as Input
+from ranvier.layers import Layer as Layer
+from ranvier.models import Model as Model
+from ranvier.models import Sequential as Sequential

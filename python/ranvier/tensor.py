@@ -39,6 +39,7 @@ class Tensor:
     grad: Tensor | None
     node: Function | None  # None for a leaf
     index: int  # which of the node's outputs this is
+    mask: Tensor | None  # which time steps of a sequence count; unset but where a layer sets it
 
     def __init__(
         self, data: Any, dtype: str | None = None, requires_grad: bool = False, device: str | None = None

@@ -1,5 +1,7 @@
 """The functional ops: each takes and returns Tensors, and knows its gradient."""
 
+import types as _types
+
 from ranvier.ops.activation import *  # noqa: F403
 from ranvier.ops.conv2d import *  # noqa: F403
 from ranvier.ops.elementwise import *  # noqa: F403
@@ -14,3 +16,12 @@ from ranvier.ops.recurrent import *  # noqa: F403
 from ranvier.ops.reduce import *  # noqa: F403
 from ranvier.ops.shape import *  # noqa: F403
 from ranvier.ops.softmax import *  # noqa: F403
+from ranvier.ops.symbolic import takes_symbolic as _takes_symbolic
+
+# What models may be built of: every function but the optimizers' steps, which work in place.
+SYMBOLIC = {
+    name: value
+    for name, value in list(globals().items())
+    if isinstance(value, _types.FunctionType) and not name.startswith("_") and not name.endswith("_step")
+}
+globals().update({name: _takes_symbolic(function) for name, function in SYMBOLIC.items()})

@@ -1,0 +1,50 @@
+"""The default floating type, and the automatic names of layers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+_floatx = "float32"
+_names: Counter[str] = Counter()
+
+
+def floatx() -> str:
+    """The dtype of layers that name none: ``"float32"`` unless changed.
+
+    >>> import ranvier as rv
+    >>> rv.config.floatx()
+    'float32'
+    """
+    return _floatx
+
+
+def set_floatx(value: str) -> None:
+    """Makes ``"float32"`` or ``"float64"`` the dtype of layers that name none. Raises ValueError for others."""
+    global _floatx
+    if value not in ("float32", "float64"):
+        raise ValueError(f"set_floatx: layers compute in float32 or float64, got {value!r}")
+    _floatx = value
+
+
+def to_snake_case(name: str) -> str:
+    """``"Conv2DTranspose"`` -> ``"conv2d_transpose"``, as Keras names layers.
+
+    >>> to_snake_case("GlobalAveragePooling2D"), to_snake_case("LSTM")
+    ('global_average_pooling2d', 'lstm')
+    """
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def auto_name(prefix: str) -> str:
+    """``prefix``, then ``prefix_1``, ``prefix_2``: the names that layers get when they are given none."""
+    count = _names[prefix]
+    _names[prefix] += 1
+    return f"{prefix}_{count}" if count else prefix
+
+
+def clear_session() -> None:
+    """Starts the numbering of automatic names afresh (Keras ``clear_session``; there is no other global state)."""
+    _names.clear()

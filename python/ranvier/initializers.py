@@ -1,0 +1,340 @@
+"""Initial values of weights: functions ``(shape, dtype) -> Tensor``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ranvier import _tree, config, random
+from ranvier.tensor import Tensor, as_tensor
+
+
+class Initializer:
+    """A function ``(shape, dtype=None) -> Tensor``; subclasses define ``__call__`` and ``get_config``."""
+
+    def __call__(self, shape: Any, dtype: str | None = None) -> Tensor:
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        return cls(**config)
+
+    def clone(self) -> Any:
+        return type(self).from_config(self.get_config())
+
+
+class RandomInitializer(Initializer):
+    """Base of those that draw. With an integer ``seed`` every call gives the same values; with None each call draws
+    from the global generator, which ``rv.utils.set_random_seed`` makes repeatable."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
+            raise ValueError(f"{type(self).__name__}: seed must be an integer or None, got {seed!r}")
+        self.seed = seed
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self.seed}
+
+
+# --- constants --------------------------------------------------------------------------------------------
+
+
+class Constant(Initializer):
+    """Every element is ``value``. Source: Keras ``Constant``.
+
+    >>> import ranvier as rv
+    >>> rv.initializers.Constant(3.0)((2,)).numpy()
+    array([3., 3.], dtype=float32)
+    """
+
+    def __init__(self, value: Any = 0.0) -> None:
+        self.value = value
+
+    def __call__(self, shape: Any, dtype: str | None = None) -> Tensor:
+        kind = np.dtype(dtype or config.floatx())
+        return as_tensor(np.broadcast_to(np.asarray(self.value, kind), tuple(shape)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+
+class Zeros(Constant):
+    """All zeros.
+
+    >>> import ranvier as rv
+    >>> rv.initializers.Zeros()((2,)).numpy()
+    array([0., 0.], dtype=float32)
+    """
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+class Ones(Constant):
+    """All ones.
+
+    >>> import ranvier as rv
+    >>> rv.initializers.Ones()((2,)).numpy()
+    array([1., 1.], dtype=float32)
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+class Identity(Initializer):
+    """``gain`` on the diagonal of a matrix. Source: Keras ``Identity``. Raises ValueError for other ranks.
+
+    >>> import ranvier as rv
+    >>> rv.initializers.Identity(2.0)((2, 2)).tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
+    """
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.gain = gain
+
+    def __call__(self, shape: Any, dtype: str | None = None) -> Tensor:
+        if len(shape) != 2:
+            raise ValueError(f"Identity: only matrices have an identity, got shape {tuple(shape)}")
+        return as_tensor(self.gain * np.eye(*shape, dtype=dtype or config.floatx()))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"gain": self.gain}
+
+
+# --- random -----------------------------------------------------------------------------------------------
+
+
+class RandomUniform(RandomInitializer):
+    """Uniform on [minval, maxval). Source: Keras ``RandomUniform``.
+
+    >>> import ranvier as rv
+    >>> bool((abs(rv.initializers.RandomUniform(seed=1)((100,)).numpy()) <= 0.05).all())
+    True
+    """
+
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.minval = minval
+        self.maxval = maxval
+
+    def __call__(self, shape: Any, dtype: str | None = None) -> Tensor:
+        return random.uniform(tuple(shape), self.minval, self.maxval, dtype or config.floatx(), self.seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
+
+
+class RandomNormal(RandomInitializer):
+    """Normal with the given mean and standard deviation. Source: Keras ``RandomNormal``."""
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.mean = mean
+        self.stddev = stddev
+
+    def __call__(self, shape: Any, dtype: str | None = None) -> Tensor:
+        return random.normal(tuple(shape), self.mean, self.stddev, dtype or config.floatx(), self.seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
+
+
+class TruncatedNormal(RandomNormal):
+    """Normal, with what is beyond two standard deviations drawn again. Source: Keras ``TruncatedNormal``."""
+
+    def __call__(self, shape: Any, dtype: str | None = None) -> Tensor:
+        return random.truncated_normal(tuple(shape), self.mean, self.stddev, dtype or config.floatx(), self.seed)
+
+
+def compute_fans(shape: Any) -> tuple[int, int]:
+    """(fan_in, fan_out): how many inputs an output sums, and how many outputs an input reaches.
+
+    >>> compute_fans((784, 512)), compute_fans((3, 3, 32, 64))
+    ((784, 512), (288, 576))
+    """
+    shape = tuple(shape)
+    if len(shape) < 2:
+        return (shape[0], shape[0]) if shape else (1, 1)
+    field = math.prod(shape[:-2])
+    return shape[-2] * field, shape[-1] * field
+
+
+class VarianceScaling(RandomInitializer):
+    """Variance ``scale / fan``, where fan is ``fan_in``, ``fan_out`` or their mean ``fan_avg``.
+
+    ``distribution``: ``"truncated_normal"`` (also ``"normal"``), ``"untruncated_normal"`` or ``"uniform"``.
+    Raises ValueError for others. Source: Keras ``VarianceScaling``; curriculum F28, F29.
+
+    The textbook's form of He's (F29) has the mean fan: ``VarianceScaling(2.0, "fan_avg", "untruncated_normal")``,
+    sd = sqrt(4 / (fan_in + fan_out)).
+    """
+
+    def __init__(
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(seed)
+        distribution = "truncated_normal" if distribution == "normal" else distribution
+        if not scale > 0:
+            raise ValueError(f"VarianceScaling: scale must be positive, got {scale!r}")
+        if mode not in ("fan_in", "fan_out", "fan_avg"):
+            raise ValueError(f"VarianceScaling: mode must be 'fan_in', 'fan_out' or 'fan_avg', got {mode!r}")
+        if distribution not in ("uniform", "truncated_normal", "untruncated_normal"):
+            raise ValueError(
+                "VarianceScaling: distribution must be 'uniform', 'truncated_normal' or 'untruncated_normal', got "
+                f"{distribution!r}"
+            )
+        self.scale = scale
+        self.mode = mode
+        self.distribution = distribution
+
+    def __call__(self, shape: Any, dtype: str | None = None) -> Tensor:
+        fan_in, fan_out = compute_fans(shape)
+        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        variance = self.scale / max(1.0, fan)
+        shape, dtype = tuple(shape), dtype or config.floatx()
+        if self.distribution == "uniform":
+            limit = math.sqrt(3 * variance)  # a uniform on +-limit has variance limit^2 / 3
+            return random.uniform(shape, -limit, limit, dtype, self.seed)
+        if self.distribution == "untruncated_normal":
+            return random.normal(shape, 0.0, math.sqrt(variance), dtype, self.seed)
+        # 0.8796...: the standard deviation of a unit normal cut at two
+        return random.truncated_normal(shape, 0.0, math.sqrt(variance) / 0.87962566103423978, dtype, self.seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"scale": self.scale, "mode": self.mode, "distribution": self.distribution, "seed": self.seed}
+
+
+class _Scaled(VarianceScaling):
+    """A VarianceScaling whose three choices are made."""
+
+    choices: tuple[float, str, str]
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(*self.choices, seed=seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self.seed}
+
+
+class GlorotUniform(_Scaled):
+    """Uniform on +-sqrt(6 / (fan_in + fan_out)): Keras's default (Glorot and Bengio 2010; curriculum F28).
+
+    >>> import ranvier as rv
+    >>> bool(abs(rv.initializers.GlorotUniform(1)((300, 300)).numpy()).max() <= 0.1)
+    True
+    """
+
+    choices = (1.0, "fan_avg", "uniform")
+
+
+class GlorotNormal(_Scaled):
+    """Truncated normal of variance 2 / (fan_in + fan_out) (curriculum F28)."""
+
+    choices = (1.0, "fan_avg", "truncated_normal")
+
+
+class HeUniform(_Scaled):
+    """Uniform on +-sqrt(6 / fan_in), for ReLU (He et al. 2015)."""
+
+    choices = (2.0, "fan_in", "uniform")
+
+
+class HeNormal(_Scaled):
+    """Truncated normal of variance 2 / fan_in, for ReLU (He et al. 2015; curriculum F29)."""
+
+    choices = (2.0, "fan_in", "truncated_normal")
+
+
+class LecunUniform(_Scaled):
+    """Uniform on +-sqrt(3 / fan_in)."""
+
+    choices = (1.0, "fan_in", "uniform")
+
+
+class LecunNormal(_Scaled):
+    """Truncated normal of variance 1 / fan_in, for SELU."""
+
+    choices = (1.0, "fan_in", "truncated_normal")
+
+
+class Orthogonal(RandomInitializer):
+    """A random orthogonal matrix, or orthonormal rows or columns (Saxe et al. 2014; Keras ``Orthogonal``).
+
+    Axes before the last are one. Raises ValueError for a vector.
+
+    >>> import ranvier as rv
+    >>> w = rv.initializers.Orthogonal(seed=1)((3, 3), "float64").numpy()
+    >>> (w.T @ w).round(12).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    True
+    """
+
+    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.gain = gain
+
+    def __call__(self, shape: Any, dtype: str | None = None) -> Tensor:
+        if len(shape) < 2:
+            raise ValueError(f"Orthogonal: needs a shape of rank 2 or more, got {tuple(shape)}")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        dtype = dtype or config.floatx()
+        drawn = random.normal((max(rows, columns), min(rows, columns)), 0.0, 1.0, "float64", self.seed).numpy()
+        q, r = np.linalg.qr(drawn)
+        q = q * np.sign(np.diag(r))  # makes the distribution uniform (Mezzadri 2007)
+        values = (q if rows >= columns else q.T).reshape(shape)
+        return as_tensor(np.ascontiguousarray(self.gain * values, dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"gain": self.gain, "seed": self.seed}
+
+
+CLASSES = {
+    c.__name__: c
+    for c in (
+        Constant, Zeros, Ones, Identity, RandomUniform, RandomNormal, TruncatedNormal, VarianceScaling,
+        GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, Orthogonal,
+    )
+}  # fmt: skip
+_by_name: dict[str, Any] = {
+    **CLASSES,
+    **{config.to_snake_case(name): c for name, c in CLASSES.items()},
+    "IdentityInitializer": Identity,
+    "uniform": RandomUniform,
+    "normal": RandomNormal,
+    "zero": Zeros,
+    "one": Ones,
+}
+
+
+def get(identifier: Any) -> Callable[..., Any] | None:
+    """An initializer from a name, a class, a configuration, an array or a function; None for None.
+
+    Raises ValueError for an unknown name.
+
+    >>> import ranvier as rv
+    >>> type(rv.initializers.get("he_normal")).__name__
+    'HeNormal'
+    """
+    from ranvier.saving.registry import get_from
+
+    if isinstance(identifier, (np.ndarray, Tensor, list)):
+        if any(not isinstance(v, (int, float)) for v in _tree.flatten(identifier) if isinstance(identifier, list)):
+            raise ValueError(f"Could not interpret initializer identifier: {identifier!r}")
+        return Constant(np.asarray(identifier))
+    return get_from(identifier, _by_name, "initializer")  # type: ignore[no-any-return]

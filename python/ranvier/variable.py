@@ -1,0 +1,101 @@
+"""Variable: a tensor that a layer owns, with a name, an initial value and perhaps a regularizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ranvier import config
+from ranvier.tensor import Tensor, array_of
+
+
+class Variable(Tensor):
+    """A named tensor whose values change in place: a weight, a moving statistic, an optimizer's state.
+
+    ``initializer`` is the initial value, or a function ``(shape, dtype) -> values``; then ``shape`` is needed.
+    A trainable floating variable requires a gradient. Raises ValueError for a missing or unequal shape.
+    Source: Keras ``Variable``.
+
+    >>> import ranvier as rv
+    >>> v = rv.Variable([1.0, 2.0], name="v")
+    >>> v.assign_add([1.0, 1.0]).numpy()
+    array([2., 3.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Any = None,
+        dtype: str | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+        regularizer: Callable[[Tensor], Tensor] | None = None,
+        constraint: Callable[[Tensor], Any] | None = None,
+        path: str | None = None,
+    ) -> None:
+        if callable(initializer) and not isinstance(initializer, Tensor):
+            if shape is None:
+                raise ValueError("Variable: an initializer that is a function needs a shape")
+            value = initializer(_checked_shape(shape), dtype=dtype or config.floatx())
+        else:
+            value = initializer
+            if dtype is None and not hasattr(value, "dtype") and isinstance(value, float):
+                dtype = config.floatx()
+        array = array_of(value, dtype, None, copy=True)
+        if shape is not None and array.shape != tuple(shape):
+            raise ValueError(f"Variable: the initial value has shape {array.shape}, expected {tuple(shape)}")
+        self.array = array
+        self.grad = None
+        self.node = None
+        self.index = 0
+        self.name = name or config.auto_name("variable")
+        self.path = path or self.name
+        self.initializer = initializer if callable(initializer) else None
+        self.regularizer = regularizer
+        self.constraint = constraint
+        self.trainable_by_nature = trainable  # what `trainable` returns to when a frozen layer thaws
+        self.trainable = trainable
+
+    @property
+    def trainable(self) -> bool:
+        """Whether optimizers change it; setting it also sets ``requires_grad``, so that frozen layers cost no tape."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        self.requires_grad = self._trainable and self.array.dtype.startswith(("float", "bfloat"))
+
+    @property
+    def value(self) -> Tensor:
+        """The variable itself, which is a tensor (Keras wraps one in the other)."""
+        return self
+
+    def assign(self, value: Any) -> Variable:
+        """Overwrites the values in place. Raises ValueError for another shape."""
+        array = array_of(value, self.dtype, self.device)
+        if array.shape != self.shape:
+            raise ValueError(
+                f"assign: variable {self.path!r} has shape {self.shape}, the value has shape {array.shape}"
+            )
+        self.array.copy_from(array)
+        return self
+
+    def assign_add(self, value: Any) -> Variable:
+        """Adds ``value`` in place."""
+        return self.assign(self.detach() + value)
+
+    def assign_sub(self, value: Any) -> Variable:
+        """Subtracts ``value`` in place."""
+        return self.assign(self.detach() - value)
+
+    def __repr__(self) -> str:
+        return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}, value={self.numpy()!r}>"
+
+
+def _checked_shape(shape: Any) -> tuple[int, ...]:
+    shape = tuple(shape)
+    for size in shape:
+        if not isinstance(size, int) or size < 0:
+            raise ValueError(f"Variable: shape {shape} has a size that is not known or not a number")
+    return shape
