@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import activations, config, constraints, initializers, ops, regularizers
+from ranvier import activations, constraints, initializers, ops, regularizers
 from ranvier.layers.arguments import known_axis, positive
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.layer import Layer
@@ -65,7 +65,7 @@ def Input(  # noqa: N802
     >>> rv.Input((28, 28, 1)).shape
     (None, 28, 28, 1)
     """
-    layer = InputLayer(shape, batch_size, dtype, batch_shape, name or config.auto_name("keras_tensor"))
+    layer = InputLayer(shape, batch_size, dtype, batch_shape, name)
     return layer.output  # type: ignore[no-any-return]
 
 

@@ -431,9 +431,12 @@ class Layer:
         for fills in ((2, 40), (3, 61)):
             zeros_args = _tree.map_structure(lambda t, fills=fills: _zeros_like(t, fills), args)
             zeros_kwargs = _tree.map_structure(lambda t, fills=fills: _zeros_like(t, fills), kwargs)
-            training = {"training": False} if "training" not in kwargs else {}
-            with no_grad():
-                seen.append(self(*zeros_args, **zeros_kwargs, **training))
+            outer, _calls.training = _calls.training, False
+            try:
+                with no_grad():
+                    seen.append(self(*zeros_args, **zeros_kwargs))
+            finally:
+                _calls.training = outer
         leaves = [
             KerasTensor([a if a == b else None for a, b in zip(x.shape, y.shape, strict=True)], x.dtype)
             for x, y in zip(_tree.flatten(seen[0]), _tree.flatten(seen[1]), strict=True)
