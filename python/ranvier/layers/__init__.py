@@ -1,5 +1,9 @@
 """Layers, with the names, arguments and numerics of Keras 3."""
 
+from ranvier.layers.activations import ELU as ELU
+from ranvier.layers.activations import LeakyReLU as LeakyReLU
+from ranvier.layers.activations import ReLU as ReLU
+from ranvier.layers.activations import Softmax as Softmax
 from ranvier.layers.convolution import Conv2D as Conv2D
 from ranvier.layers.convolution import Conv2DTranspose as Conv2DTranspose
 from ranvier.layers.core import Activation as Activation
@@ -8,9 +12,34 @@ from ranvier.layers.core import Identity as Identity
 from ranvier.layers.core import Input as Input
 from ranvier.layers.core import InputLayer as InputLayer
 from ranvier.layers.core import Lambda as Lambda
+from ranvier.layers.embedding import Embedding as Embedding
+from ranvier.layers.embedding import Masking as Masking
 from ranvier.layers.input_spec import InputSpec as InputSpec
 from ranvier.layers.layer import Layer as Layer
+from ranvier.layers.layer import get_mask as get_mask
+from ranvier.layers.layer import set_mask as set_mask
+from ranvier.layers.merging import Add as Add
+from ranvier.layers.merging import Average as Average
+from ranvier.layers.merging import Concatenate as Concatenate
+from ranvier.layers.merging import Maximum as Maximum
+from ranvier.layers.merging import Minimum as Minimum
+from ranvier.layers.merging import Multiply as Multiply
+from ranvier.layers.merging import Subtract as Subtract
+from ranvier.layers.merging import add as add
+from ranvier.layers.merging import average as average
+from ranvier.layers.merging import concatenate as concatenate
+from ranvier.layers.merging import maximum as maximum
+from ranvier.layers.merging import minimum as minimum
+from ranvier.layers.merging import multiply as multiply
+from ranvier.layers.merging import subtract as subtract
+from ranvier.layers.normalization import BatchNormalization as BatchNormalization
+from ranvier.layers.normalization import Rescaling as Rescaling
 from ranvier.layers.operation import Operation as Operation
+from ranvier.layers.pooling import AveragePooling2D as AveragePooling2D
+from ranvier.layers.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
+from ranvier.layers.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
+from ranvier.layers.pooling import MaxPooling2D as MaxPooling2D
+from ranvier.layers.recurrent import LSTM as LSTM
 from ranvier.layers.regularization import Dropout as Dropout
 from ranvier.layers.regularization import GaussianNoise as GaussianNoise
 from ranvier.layers.regularization import SpatialDropout2D as SpatialDropout2D
@@ -25,3 +54,23 @@ from ranvier.layers.symbolic import KerasTensor as KerasTensor
 
 Convolution2D = Conv2D
 Convolution2DTranspose = Conv2DTranspose
+MaxPool2D = MaxPooling2D
+AvgPool2D = AveragePooling2D
+GlobalAvgPool2D = GlobalAveragePooling2D
+GlobalMaxPool2D = GlobalMaxPooling2D
+
+
+def __getattr__(name: str) -> object:
+    """Layers that Keras had once: an error that names today's form."""
+    removed = {
+        "Merge": "Add, Multiply, Concatenate, ... of a list of tensors",
+        "MaxoutDense": "Dense and Maximum",
+        "Highway": "a Layer subclass",
+        "AtrousConvolution2D": "Conv2D(dilation_rate=...)",
+        "Deconvolution2D": "Conv2DTranspose",
+        "CuDNNLSTM": "LSTM",
+        "ThresholdedReLU": "ReLU(threshold=...)",
+    }
+    if name in removed:
+        raise AttributeError(f"rv.layers.{name} is no longer part of Keras: use {removed[name]}")
+    raise AttributeError(f"module 'ranvier.layers' has no attribute {name!r}")
