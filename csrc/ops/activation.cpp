@@ -1,9 +1,89 @@
 #include "ops/activation.h"
 
+#include "core/checks.h"
+#include "core/dispatch.h"
 #include "ops/binding.h"
 
 namespace ranvier {
+namespace {
 
-void bind_activation(py::module_& m) { (void)m; }
+Array forward(const char* op, const Array& x, Activation activation) {
+  check_floating(op, "x", x);
+  Array y = Array::empty_like(x);
+  if (x.size() == 0) return y;
+  dispatch(op, x, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    kernels.activation.get<T>().forward(activation, x.data<T>(), y.data<T>(), x.size());
+  });
+  return y;
+}
+
+Array backward(const char* op, const Array& saved, const Array& dy, Activation activation) {
+  const char* name = slope_from_output(activation.kind) ? "y" : "x";
+  check_floating(op, name, saved);
+  check_alike(op, {{name, saved}, {"dy", dy}});
+  check_shape(op, "dy", dy, saved.shape());
+  Array dx = Array::empty_like(dy);
+  if (dy.size() == 0) return dx;
+  dispatch(op, saved, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    kernels.activation.get<T>().backward(activation, saved.data<T>(), dy.data<T>(), dx.data<T>(), dy.size());
+  });
+  return dx;
+}
+
+Array threshold_forward(const Array& x, double value, bool inclusive) {
+  check_floating("threshold", "x", x);
+  Array y = Array::empty_like(x);
+  if (x.size() == 0) return y;
+  dispatch("threshold", x, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    kernels.activation.get<T>().threshold(x.data<T>(), T(value), inclusive, y.data<T>(), x.size());
+  });
+  return y;
+}
+
+// F_forward(x) and F_backward(x or y, dy).
+void bind_plain(py::module_& m, const char* name, ActivationKind kind) {
+  const Activation activation{kind, 0};
+  m.def((std::string(name) + "_forward").c_str(), [=](const Array& x) { return forward(name, x, activation); }, "x"_a,
+        releases_gil());
+  m.def((std::string(name) + "_backward").c_str(),
+        [=](const Array& saved, const Array& dy) { return backward(name, saved, dy, activation); },
+        py::arg(slope_from_output(kind) ? "y" : "x"), "dy"_a, releases_gil());
+}
+
+// F_forward(x, alpha) and F_backward(x, dy, alpha).
+void bind_with_alpha(py::module_& m, const char* name, ActivationKind kind, const char* parameter) {
+  m.def((std::string(name) + "_forward").c_str(),
+        [=](const Array& x, double alpha) { return forward(name, x, {kind, alpha}); }, "x"_a, py::arg(parameter),
+        releases_gil());
+  m.def((std::string(name) + "_backward").c_str(),
+        [=](const Array& x, const Array& dy, double alpha) { return backward(name, x, dy, {kind, alpha}); }, "x"_a,
+        "dy"_a, py::arg(parameter), releases_gil());
+}
+
+Activation gelu_of(bool approximate) { return {approximate ? ActivationKind::Gelu : ActivationKind::GeluExact, 0}; }
+
+}  // namespace
+
+void bind_activation(py::module_& m) {
+  bind_plain(m, "relu", ActivationKind::Relu);
+  bind_plain(m, "selu", ActivationKind::Selu);
+  bind_plain(m, "silu", ActivationKind::Silu);
+  bind_plain(m, "softplus", ActivationKind::Softplus);
+  bind_plain(m, "sigmoid", ActivationKind::Sigmoid);
+  bind_plain(m, "tanh", ActivationKind::Tanh);
+  bind_with_alpha(m, "leaky_relu", ActivationKind::LeakyRelu, "negative_slope");
+  bind_with_alpha(m, "elu", ActivationKind::Elu, "alpha");
+  m.def(
+      "gelu_forward", [](const Array& x, bool approximate) { return forward("gelu", x, gelu_of(approximate)); }, "x"_a,
+      "approximate"_a, releases_gil());
+  m.def(
+      "gelu_backward",
+      [](const Array& x, const Array& dy, bool approximate) { return backward("gelu", x, dy, gelu_of(approximate)); },
+      "x"_a, "dy"_a, "approximate"_a, releases_gil());
+  m.def("threshold_forward", &threshold_forward, "x"_a, "value"_a, "inclusive"_a, releases_gil());
+}
 
 }  // namespace ranvier

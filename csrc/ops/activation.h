@@ -26,7 +26,19 @@ struct Activation {
   double alpha;  // slope of leaky_relu, alpha of elu; else unused
 };
 
+// Whether the slope follows from the output alone; else backward needs the input.
+constexpr bool slope_from_output(ActivationKind kind) {
+  return kind == ActivationKind::Linear || kind == ActivationKind::Relu || kind == ActivationKind::Sigmoid ||
+         kind == ActivationKind::Tanh;
+}
+
 template <typename T>
-struct ActivationKernels {};
+struct ActivationKernels {
+  void (*forward)(Activation activation, const T* x, T* y, int64_t n);
+  // saved: y where slope_from_output, else x.
+  void (*backward)(Activation activation, const T* saved, const T* dy, T* dx, int64_t n);
+  // 1 above the value, 0 below (and for NaN); at the value 1 if inclusive.
+  void (*threshold)(const T* x, T value, bool inclusive, T* y, int64_t n);
+};
 
 }  // namespace ranvier
