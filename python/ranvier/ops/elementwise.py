@@ -67,9 +67,7 @@ def _promoted(a: str, b: str) -> str:
 def _beside_number(x: Tensor, number: Any) -> tuple[Tensor, Tensor]:
     """A tensor and a Python number as tensors of the dtype that the weak rule gives."""
     dtype = x.array.dtype
-    if dtype in _NARROW:
-        x = cast(x, "float32")
-    elif dtype in _INTEGERS and isinstance(number, float):
+    if dtype in _NARROW or (dtype in _INTEGERS and isinstance(number, float)):
         x = cast(x, "float32")
     elif dtype == "bool" and not isinstance(number, bool):
         x = cast(x, "int32")
