@@ -69,24 +69,33 @@ class enable_grad(_set_recording):
 
 
 class _Saved:
-    """An array kept for backward: where it stands on the tape, and the version that it had."""
+    """An array kept for backward: where it stands on the tape, and the version that it had.
 
-    __slots__ = ("array", "index", "leaf", "node", "version")
+    An output of the very node that saves it does not hold that node: a cycle would keep both until the garbage
+    collector comes, and with them a training step's activations.
+    """
 
-    def __init__(self, array: _core.Array, leaf: Tensor | None, node: Function | None, index: int) -> None:
+    __slots__ = ("array", "index", "leaf", "node", "own", "version")
+
+    def __init__(
+        self, array: _core.Array, leaf: Tensor | None, node: Function | None, index: int, own: bool = False
+    ) -> None:
         self.array = array
         self.leaf = leaf
         self.node = node
         self.index = index
+        self.own = own
         self.version = array.version
 
-    def tensor(self, op: str) -> Tensor:
+    def tensor(self, owner: Function) -> Tensor:
         if self.array.version != self.version:
             raise RuntimeError(
-                f"{op}: an array of shape {self.array.shape} that backward needs was changed in place after the "
+                f"{owner.name}: an array of shape {self.array.shape} that backward needs was changed in place after the "
                 f"forward pass (version {self.version} then, {self.array.version} now)"
             )
-        return self.leaf if self.leaf is not None else wrap(self.array, self.node, self.index)
+        if self.leaf is not None:
+            return self.leaf
+        return wrap(self.array, owner if self.own else self.node, self.index)
 
 
 class Function:
@@ -133,7 +142,7 @@ class Function:
             raise RuntimeError(
                 f"{self.name}: the tape's buffers were freed by an earlier backward; pass retain_graph=True to it"
             )
-        return tuple(s.tensor(self.name) if s is not None else None for s in self._saved)
+        return tuple(s.tensor(self) if s is not None else None for s in self._saved)
 
     def refuse_create_graph(self) -> None:
         """For gradients that are kernels of their own, without a derivative."""
@@ -204,7 +213,7 @@ class Function:
                 return _Saved(array, leaf, tensor.node, tensor.index)
         for index, candidate in enumerate(outputs):
             if candidate is array:
-                return _Saved(array, None, self, index)
+                return _Saved(array, None, None, index, own=True)
         return _Saved(array, None, None, 0)
 
 

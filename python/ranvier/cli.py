@@ -47,7 +47,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line of ``ranvier``."""
     top = argparse.ArgumentParser(prog="ranvier", description="Deep learning from the kernel up.")
     top.add_argument("--version", action="version", version=f"ranvier {rv.__version__}")
-    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND")
+    top.set_defaults(run=lambda arguments: top.print_help(sys.stderr) or 2)
 
     command = commands.add_parser("info", help="what was built, and what runs here")
     command.set_defaults(run=info)

@@ -114,9 +114,7 @@ class Generator:
         kernels = kernels_on(get_device())
         return wrap(getattr(kernels, name)(sides, *state, **options, dtype=dtype, device=get_device()))
 
-    def uniform(
-        self, shape: Shape = (), minval: float = 0.0, maxval: float = 1.0, dtype: str = "float32"
-    ) -> Tensor:
+    def uniform(self, shape: Shape = (), minval: float = 0.0, maxval: float = 1.0, dtype: str = "float32") -> Tensor:
         """Numbers in [minval, maxval), evenly distributed over 2**24 (float64: 2**53) values; see ``uniform``."""
         return self._continuous("random_uniform", shape, dtype, low=float(minval), high=float(maxval))
 
@@ -220,9 +218,7 @@ def uniform(
     return generator_of(seed).uniform(shape, minval, maxval, dtype)
 
 
-def normal(
-    shape: Shape, mean: float = 0.0, stddev: float = 1.0, dtype: str = "float32", seed: Seed = None
-) -> Tensor:
+def normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, dtype: str = "float32", seed: Seed = None) -> Tensor:
     """Normal random numbers of any ``shape``, float32 or float64; ``seed`` as in ``uniform``.
 
     Made by the inverse distribution function (Wichura, AS 241) from exactly rounded operations only, so that
@@ -301,4 +297,3 @@ def shuffle(x: Any, axis: int = 0, seed: Seed = None) -> Tensor:
 def set_global_seed(seed: int) -> None:
     """Restarts the default generator; ``rv.utils.set_random_seed`` calls it."""
     _global.set_state((_seed_to_key(seed), 0))
-

@@ -61,7 +61,9 @@ def gradient_lengths(call: Call) -> dict[str, int]:
 
 ones = np.ones
 MATMUL_REFUSED = (
-    Refused(Call({"x1": ones((2, 3)), "x2": ones((2, 3))}), ValueError, "x1 has 3 columns (shape 2x3) but x2 has 2 rows"),
+    Refused(
+        Call({"x1": ones((2, 3)), "x2": ones((2, 3))}), ValueError, "x1 has 3 columns (shape 2x3) but x2 has 2 rows"
+    ),
     Refused(
         Call({"x1": ones((2, 3)), "x2": ones((2, 3))}, {"transpose_x1": True, "transpose_x2": True}),
         ValueError,

@@ -23,9 +23,7 @@ def bound(call: Call, expected: list[np.ndarray], eps: float) -> list[Any]:
     return [np.where(expected[0] == 0, 0.0, gamma(3, eps) * np.abs(expected[0]) + smallest(eps))]
 
 
-def gradient_bound(
-    call: Call, dys: list[np.ndarray], expected: dict[str, np.ndarray], eps: float
-) -> dict[str, Any]:
+def gradient_bound(call: Call, dys: list[np.ndarray], expected: dict[str, np.ndarray], eps: float) -> dict[str, Any]:
     return {"x": bound(call, [expected["x"]], eps)[0]}
 
 

@@ -122,9 +122,7 @@ class Conv2D(_Convolution):
         self.built = True
 
     def call(self, inputs: Any) -> Any:
-        y = ops.conv2d(
-            inputs, self.kernel, self.bias, self.strides, self.padding, self.dilation_rate, self.groups
-        )
+        y = ops.conv2d(inputs, self.kernel, self.bias, self.strides, self.padding, self.dilation_rate, self.groups)
         return self.activation(y)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -229,4 +227,3 @@ class Conv2DTranspose(_Convolution):
     def get_config(self) -> dict[str, Any]:
         padding = None if self.output_padding is None else list(self.output_padding)
         return {**super().get_config(), "output_padding": padding}
-

@@ -37,15 +37,11 @@ def _box(begins: Sequence[int], steps: Sequence[int], counts: Sequence[int]) -> 
     return np.ix_(*lines) if lines else ()
 
 
-def slice_forward(
-    x: np.ndarray, begins: Sequence[int], steps: Sequence[int], counts: Sequence[int]
-) -> np.ndarray:
+def slice_forward(x: np.ndarray, begins: Sequence[int], steps: Sequence[int], counts: Sequence[int]) -> np.ndarray:
     return x[_box(begins, steps, counts)]
 
 
-def slice_backward(
-    dy: np.ndarray, shape: Sequence[int], begins: Sequence[int], steps: Sequence[int]
-) -> np.ndarray:
+def slice_backward(dy: np.ndarray, shape: Sequence[int], begins: Sequence[int], steps: Sequence[int]) -> np.ndarray:
     dx = np.zeros(tuple(shape), dy.dtype)
     dx[_box(begins, steps, dy.shape)] = dy
     return dx

@@ -82,7 +82,16 @@ def _own_classes() -> dict[str, dict[str, Any]]:
     import ranvier
 
     modules = {}
-    for module in ("layers", "models", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"):
+    for module in (
+        "layers",
+        "models",
+        "initializers",
+        "regularizers",
+        "constraints",
+        "losses",
+        "metrics",
+        "optimizers",
+    ):
         found = getattr(ranvier, module, None)
         if found is not None:
             modules[f"ranvier.{module}"] = {k: v for k, v in vars(found).items() if isinstance(v, type)}
