@@ -1,1 +1,197 @@
-__all__: list[str] = []
+"""Two-dimensional convolution, its two gradients, and transposed convolution.
+
+The three directions are Functions of their own, each the gradient of the others, so that a gradient can be
+differentiated again.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from ranvier.autograd import Function, is_recording
+from ranvier.tensor import Tensor, wrap
+
+__all__ = ["conv2d", "conv2d_transpose"]
+
+
+def pair(value: Any) -> Any:
+    """An integer as (height, width); a pair as a list. What it holds is checked by the op."""
+    try:
+        side = operator.index(value)
+    except TypeError:
+        return list(value)
+    return [side, side]
+
+
+def padding_argument(padding: Any) -> Any:
+    """A name, or explicit padding as nested lists."""
+    return padding if isinstance(padding, str) else [list(side) for side in padding]
+
+
+def _bias_gradient(function: Function, dy: Tensor) -> Tensor:
+    if is_recording():
+        return dy.sum((0, 1, 2))
+    return wrap(function.kernels.conv2d_bias_gradient(dy.array))
+
+
+class Conv2D(Function):
+    optional = (2,)
+
+    def forward(self, inputs: Any, kernel: Any, bias: Any, **geometry: Any) -> Any:
+        self.geometry = geometry
+        self.input_size, self.kernel_size = list(inputs.shape[1:3]), list(kernel.shape[:2])
+        self.save(inputs, kernel)
+        return self.kernels.conv2d_forward(inputs, kernel, bias, **geometry)
+
+    def backward(self, dy: Tensor) -> Any:
+        inputs, kernel = self.saved
+        d_inputs = d_kernel = d_bias = None
+        if self.needs[0]:
+            d_inputs = Conv2DInputGradient.apply(dy, kernel, input_size=self.input_size, **self.geometry)
+        if self.needs[1]:
+            d_kernel = Conv2DKernelGradient.apply(inputs, dy, kernel_size=self.kernel_size, **self.geometry)
+        if self.needs[2]:
+            d_bias = _bias_gradient(self, dy)
+        return d_inputs, d_kernel, d_bias
+
+
+class Conv2DInputGradient(Function):
+    """dy, kernel -> d inputs: linear in each."""
+
+    def forward(self, dy: Any, kernel: Any, input_size: list[int], **geometry: Any) -> Any:
+        self.geometry = geometry
+        self.kernel_size = list(kernel.shape[:2])
+        self.save(dy, kernel)
+        return self.kernels.conv2d_input_gradient(dy, kernel, input_size, **geometry)
+
+    def backward(self, upstream: Tensor) -> Any:
+        dy, kernel = self.saved
+        d_dy = d_kernel = None
+        if self.needs[0]:
+            d_dy = Conv2D.apply(upstream, kernel, None, **self.geometry)
+        if self.needs[1]:
+            d_kernel = Conv2DKernelGradient.apply(upstream, dy, kernel_size=self.kernel_size, **self.geometry)
+        return d_dy, d_kernel
+
+
+class Conv2DKernelGradient(Function):
+    """inputs, dy -> d kernel: linear in each."""
+
+    def forward(self, inputs: Any, dy: Any, kernel_size: list[int], **geometry: Any) -> Any:
+        self.geometry = geometry
+        self.input_size = list(inputs.shape[1:3])
+        self.save(inputs, dy)
+        return self.kernels.conv2d_kernel_gradient(inputs, dy, kernel_size, **geometry)
+
+    def backward(self, upstream: Tensor) -> Any:
+        inputs, dy = self.saved
+        d_inputs = d_dy = None
+        if self.needs[0]:
+            d_inputs = Conv2DInputGradient.apply(dy, upstream, input_size=self.input_size, **self.geometry)
+        if self.needs[1]:
+            d_dy = Conv2D.apply(inputs, upstream, None, **self.geometry)
+        return d_inputs, d_dy
+
+
+class Conv2DTranspose(Function):
+    """The adjoint of the convolution that would take the output back to the input's shape."""
+
+    optional = (2,)
+
+    def forward(
+        self, inputs: Any, kernel: Any, bias: Any, strides: Any, padding: Any, output_padding: Any, dilation: Any
+    ) -> Any:
+        y = self.kernels.conv2d_transpose_forward(inputs, kernel, bias, strides, padding, output_padding, dilation)
+        self.kernel_size = list(kernel.shape[:2])
+        # "valid" or "same" of that convolution need not hold with an output_padding: say it explicitly.
+        totals = [
+            max((n - 1) * s + (k - 1) * d + 1 - size, 0)
+            for n, s, k, d, size in zip(
+                inputs.shape[1:3], strides, self.kernel_size, dilation, y.shape[1:3], strict=True
+            )
+        ]
+        explicit = [[total // 2, total - total // 2] for total in totals]
+        self.geometry = dict(strides=strides, padding=explicit, dilation=dilation, groups=1)
+        self.save(inputs, kernel)
+        return y
+
+    def backward(self, dy: Tensor) -> Any:
+        inputs, kernel = self.saved
+        d_inputs = d_kernel = d_bias = None
+        if self.needs[0]:
+            d_inputs = Conv2D.apply(dy, kernel, None, **self.geometry)
+        if self.needs[1]:
+            d_kernel = Conv2DKernelGradient.apply(dy, inputs, kernel_size=self.kernel_size, **self.geometry)
+        if self.needs[2]:
+            d_bias = _bias_gradient(self, dy)
+        return d_inputs, d_kernel, d_bias
+
+
+def conv2d(
+    inputs: Any,
+    kernel: Any,
+    bias: Any = None,
+    strides: Any = 1,
+    padding: Any = "valid",
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Cross-correlation of images with a kernel: (N, H, W, C), (KH, KW, C / groups, O) -> (N, OH, OW, O).
+
+    float32 or float64. ``bias`` has shape (O,). ``strides`` and ``dilation`` are an integer or (height, width).
+    ``padding`` is "valid": OH = floor((H - KH') / SH) + 1 with KH' = (KH - 1) * dilation + 1; "same": OH =
+    ceil(H / SH), an odd zero at the end; or ((top, bottom), (left, right)) zeros. With ``groups`` the channels fall
+    into blocks that do not see each other; C groups make a depthwise convolution. Differentiable any number of times.
+
+    Raises ValueError for shapes that do not fit (a kernel larger than its padded input too), for options out of
+    range; TypeError for other dtypes. Sources: Keras ``ops.conv``; curriculum F35, F36.
+
+    >>> import ranvier as rv
+    >>> x = rv.ops.arange(9, dtype="float32").reshape((1, 3, 3, 1))
+    >>> rv.ops.conv2d(x, [[[[1.0]], [[0.0]]], [[[0.0]], [[1.0]]]]).numpy()[0, :, :, 0]
+    array([[ 4.,  6.],
+           [10., 12.]], dtype=float32)
+    """
+    return Conv2D.apply(
+        inputs,
+        kernel,
+        bias,
+        strides=pair(strides),
+        padding=padding_argument(padding),
+        dilation=pair(dilation),
+        groups=groups,
+    )
+
+
+def conv2d_transpose(
+    inputs: Any,
+    kernel: Any,
+    bias: Any = None,
+    strides: Any = 1,
+    padding: str = "valid",
+    output_padding: Any = None,
+    dilation: Any = 1,
+) -> Tensor:
+    """Transposed convolution, the adjoint of ``conv2d``: (N, H, W, C), (KH, KW, O, C) -> (N, OH, OW, O).
+
+    float32 or float64. ``bias`` has shape (O,). With KH' = (KH - 1) * dilation + 1, OH is (H - 1) * SH + max(KH', SH)
+    for "valid" and H * SH for "same"; with ``output_padding`` (an integer or a pair) it is (H - 1) * SH + KH' +
+    output_padding and (H - 1) * SH + KH' % 2 + output_padding. Differentiable any number of times.
+
+    Raises ValueError for shapes that do not fit and options out of range, TypeError for other dtypes.
+    Sources: Keras ``ops.conv_transpose``; curriculum F39.
+
+    >>> import ranvier as rv
+    >>> rv.ops.conv2d_transpose([[[[1.0], [2.0]]]], [[[[1.0]], [[1.0]]]]).numpy()[0, :, :, 0]
+    array([[1., 3., 2.]], dtype=float32)
+    """
+    return Conv2DTranspose.apply(
+        inputs,
+        kernel,
+        bias,
+        strides=pair(strides),
+        padding=padding,
+        output_padding=[] if output_padding is None else pair(output_padding),
+        dilation=pair(dilation),
+    )

@@ -1,0 +1,95 @@
+#include "ops/conv2d.h"
+
+#include "cpu/conv2d/correlation.h"
+
+namespace ranvier {
+namespace RANVIER_ISA {
+namespace {
+
+template <typename T>
+void forward(const T* x, const T* w, const T* bias, T* y, const Conv2dShape& shape) {
+  const WindowAxis &h = shape.window.height, &v = shape.window.width;
+  const int64_t in = shape.in_channels / shape.groups, out = shape.out_channels / shape.groups;
+  Correlation<T> c{};
+  c.source = x;
+  c.weights = w;
+  c.bias = bias;
+  c.output = y;
+  c.images = shape.images;
+  c.rows = {h.size, h.window, h.stride, h.dilation, h.before, h.out};
+  c.columns = {v.size, v.window, v.stride, v.dilation, v.before, v.out};
+  c.groups = shape.groups;
+  c.in_channels = in;
+  c.out_channels = out;
+  c.weight_strides = {v.window * in * shape.out_channels, in * shape.out_channels, shape.out_channels, 1, out};
+  c.output_strides = {h.out * v.out * shape.out_channels, v.out * shape.out_channels, shape.out_channels};
+  correlate(c);
+}
+
+// The inputs that share a remainder modulo the stride form a phase: each is a correlation with stride 1 of
+// dy with every (stride / gcd)-th tap, rotated. Input h = start + j * stride sees the output
+//   (h + before - tap * dilation) / stride   where that divides.
+struct Phase {
+  int64_t start;
+  int64_t first_tap;
+  int64_t tap_step;
+  CorrelationAxis axis;
+};
+
+int64_t greatest_common_divisor(int64_t a, int64_t b) { return b == 0 ? a : greatest_common_divisor(b, a % b); }
+
+Phase make_phase(const WindowAxis& w, int64_t start) {
+  const int64_t common = greatest_common_divisor(w.stride, w.dilation);
+  Phase phase{start, 0, w.stride / common, {w.out, 0, 1, w.dilation / common, 0, ceil_div(w.size - start, w.stride)}};
+  const int64_t candidates = min_of(phase.tap_step, w.window);
+  while (phase.first_tap < candidates && (start + w.before - phase.first_tap * w.dilation) % w.stride != 0) {
+    ++phase.first_tap;
+  }
+  if (phase.first_tap == candidates) return phase;  // no tap: inputs that no output sees
+  phase.axis.taps = ceil_div(w.window - phase.first_tap, phase.tap_step);
+  const int64_t shift = (start + w.before - phase.first_tap * w.dilation) / w.stride;
+  phase.axis.pad = (phase.axis.taps - 1) * phase.axis.dilation - shift;
+  return phase;
+}
+
+template <typename T>
+void input_gradient(const T* dy, const T* w, const T* bias, T* dx, const Conv2dShape& shape) {
+  const WindowAxis &h = shape.window.height, &v = shape.window.width;
+  const int64_t in = shape.in_channels / shape.groups, out = shape.out_channels / shape.groups;
+  const int64_t tap = in * shape.out_channels;  // elements of w
+  Correlation<T> c{};
+  c.source = dy;
+  c.bias = bias;
+  c.images = shape.images;
+  c.groups = shape.groups;
+  c.in_channels = out;
+  c.out_channels = in;
+  const int64_t row = v.size * shape.in_channels;
+  c.output_strides = {h.size * row, h.stride * row, v.stride * shape.in_channels};
+  for (int64_t i = 0; i < min_of(h.stride, h.size); ++i) {
+    const Phase rows = make_phase(h, i);
+    for (int64_t j = 0; j < min_of(v.stride, v.size); ++j) {
+      const Phase columns = make_phase(v, j);
+      const int64_t last_row = rows.first_tap + (rows.axis.taps - 1) * rows.tap_step;
+      const int64_t last_column = columns.first_tap + (columns.axis.taps - 1) * columns.tap_step;
+      const bool any = rows.axis.taps > 0 && columns.axis.taps > 0;
+      c.weights = any ? w + (last_row * v.window + last_column) * tap : w;
+      c.weight_strides = {-rows.tap_step * v.window * tap, -columns.tap_step * tap, 1, shape.out_channels, out};
+      c.rows = rows.axis;
+      c.columns = columns.axis;
+      c.output = dx + i * row + j * shape.in_channels;
+      correlate(c);
+    }
+  }
+}
+
+}  // namespace
+
+extern const PerType<Conv2dKernels> conv2d_kernels;
+const PerType<Conv2dKernels> conv2d_kernels = {
+    {forward<float>, input_gradient<float>, kernel_gradient, bias_gradient},
+    {forward<double>, input_gradient<double>, kernel_gradient, bias_gradient},
+};
+
+}  // namespace RANVIER_ISA
+}  // namespace ranvier

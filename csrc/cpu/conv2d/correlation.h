@@ -1,0 +1,145 @@
+// What convolution's three directions share on the CPU.
+//
+// Forward convolution and every phase of its input gradient are one thing: a correlation of a source
+// image with taps, written to output pixels that may lie apart. correlate() computes it as an implicit
+// matrix product: NHWC makes the columns and channels under one kernel row contiguous, so a tile of
+// output pixels multiplies straight from the source, without a matrix of patches in memory.
+#pragma once
+
+#include "cpu/simd.h"
+#include "ops/conv2d.h"
+
+namespace ranvier {
+namespace RANVIER_ISA {
+
+// One axis: output o sees the sources o * stride + tap * dilation - pad; outside there are zeros.
+struct CorrelationAxis {
+  int64_t size;
+  int64_t taps;
+  int64_t stride;
+  int64_t dilation;
+  int64_t pad;  // negative: the first sources are skipped
+  int64_t out;
+};
+
+// Element strides; channels of outputs are contiguous.
+struct OutputStrides {
+  int64_t image;
+  int64_t row;
+  int64_t column;
+};
+struct WeightStrides {
+  int64_t row;  // between taps; negative where a kernel is rotated
+  int64_t column;
+  int64_t in;
+  int64_t out;
+  int64_t group;
+};
+
+template <typename T>
+struct Correlation {
+  const T* source;  // (images, rows.size, columns.size, groups * in_channels)
+  const T* weights;
+  const T* bias;  // groups * out_channels, or null
+  T* output;
+  int64_t images;
+  CorrelationAxis rows;
+  CorrelationAxis columns;
+  int64_t groups;
+  int64_t in_channels;   // per group
+  int64_t out_channels;  // per group
+  WeightStrides weight_strides;
+  OutputStrides output_strides;
+};
+
+void correlate(const Correlation<float>& correlation);
+void correlate(const Correlation<double>& correlation);
+
+void kernel_gradient(const float* x, const float* dy, float* dw, const Conv2dShape& shape);
+void kernel_gradient(const double* x, const double* dy, double* dw, const Conv2dShape& shape);
+void bias_gradient(const float* dy, float* db, int64_t pixels, int64_t channels);
+void bias_gradient(const double* dy, double* db, int64_t pixels, int64_t channels);
+
+namespace {
+
+// Tiles of pixels (or kernel rows) x two vectors of output channels; what the registers hold.
+#if defined(__AVX512F__)
+constexpr int kMaxTile = 14;
+#define RANVIER_TILE_HEIGHTS(F) F(1), F(2), F(3), F(4), F(5), F(6), F(7), F(8), F(9), F(10), F(11), F(12), F(13), F(14)
+#else
+constexpr int kMaxTile = 6;
+#define RANVIER_TILE_HEIGHTS(F) F(1), F(2), F(3), F(4), F(5), F(6)
+#endif
+
+// Output channels in panels of two vectors, the last of one where that holds the rest.
+template <typename T>
+struct Panels {
+  int64_t channels;
+
+  int64_t count() const { return ceil_div(channels, 2 * kWidth<T>); }
+  int64_t first(int64_t panel) const { return panel * 2 * kWidth<T>; }
+  int64_t columns(int64_t panel) const { return min_of(2 * kWidth<T>, channels - first(panel)); }
+  int vectors(int64_t panel) const { return columns(panel) > kWidth<T> ? 2 : 1; }
+  int64_t width(int64_t panel) const { return vectors(panel) * kWidth<T>; }
+  int64_t total_width() const { return ceil_div(channels, kWidth<T>) * kWidth<T>; }
+};
+
+template <typename T, int kVectors>
+RANVIER_INLINE void store_columns(T* p, const Vec<T>* v, int64_t columns) {
+  if (columns == kVectors * kWidth<T>) {
+    for (int i = 0; i < kVectors; ++i) store(p + i * kWidth<T>, v[i]);
+    return;
+  }
+  for (int i = 0; i < kVectors - 1; ++i) store(p + i * kWidth<T>, v[i]);
+  store_partial(p + (kVectors - 1) * kWidth<T>, v[kVectors - 1], columns - (kVectors - 1) * kWidth<T>);
+}
+
+// Sources under that many neighbouring outputs, gaps included.
+inline int64_t reach(const CorrelationAxis& axis, int64_t outputs) {
+  return (outputs - 1) * axis.stride + (axis.taps - 1) * axis.dilation + 1;
+}
+
+inline bool sees_padding(const CorrelationAxis& axis) {
+  return axis.pad > 0 || reach(axis, axis.out) - axis.pad > axis.size;
+}
+
+// Drops leading and trailing taps that meet padding only, which a huge dilation brings: what is left
+// spans no more than a few times source and output.
+inline CorrelationAxis touching_taps(CorrelationAxis axis, int64_t* first) {
+  const auto touches = [&](int64_t tap) {
+    const int64_t shift = tap * axis.dilation - axis.pad;
+    const int64_t o = shift >= 0 ? 0 : ceil_div(-shift, axis.stride);
+    return o < axis.out && o * axis.stride + shift < axis.size;
+  };
+  int64_t end = axis.taps;
+  *first = 0;
+  while (*first < end && !touches(*first)) ++*first;
+  while (end > *first && !touches(end - 1)) --end;
+  axis.taps = end - *first;
+  axis.pad -= *first * axis.dilation;
+  return axis;
+}
+
+// Rows from..from+rows of an image, columns -left..-left+width, as a dense block with zeros where there is
+// no image.
+template <typename T>
+void copy_padded(const T* image, int64_t height, int64_t width, int64_t channels, int64_t from, int64_t rows,
+                 int64_t left, int64_t block_width, T* block) {
+  const int64_t begin = min_of(block_width, max_of(0, left));            // first block column inside the image
+  const int64_t end = max_of(begin, min_of(block_width, width + left));  // one past the last
+  for (int64_t r = 0; r < rows; ++r) {
+    T* row = block + r * block_width * channels;
+    const int64_t y = from + r;
+    if (y < 0 || y >= height) {
+      memset(row, 0, sizeof(T) * block_width * channels);
+      continue;
+    }
+    memset(row, 0, sizeof(T) * begin * channels);
+    memcpy(row + begin * channels, image + (y * width + begin - left) * channels, sizeof(T) * (end - begin) * channels);
+    memset(row + end * channels, 0, sizeof(T) * (block_width - end) * channels);
+  }
+}
+
+}  // namespace
+}  // namespace RANVIER_ISA
+}  // namespace ranvier

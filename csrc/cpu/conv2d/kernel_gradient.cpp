@@ -1,0 +1,312 @@
+#include "cpu/conv2d/correlation.h"
+
+namespace ranvier {
+namespace RANVIER_ISA {
+namespace {
+
+// dw as a matrix product over pixels: a tile of (tap, input channel) rows x two vectors of output channels
+// stays in registers over a block of pixels, then goes back to its private sum. Blocks and chunks of blocks
+// follow from the shape alone, and the chunks' sums are added in order: the thread count changes no bit.
+template <typename T>
+struct Tile {
+  const T* x;
+  const int64_t* offsets;  // per tile row: where its first pixel lies
+  const T* dy;
+  T* sums;  // kRows x kVectors vectors
+  bool first;
+  int64_t images, rows, columns;
+  int64_t x_image, x_row, x_column;
+  int64_t dy_image, dy_row, dy_column;
+};
+
+template <typename T, int kRows, int kVectors>
+void gradient_tile(const Tile<T>& tile) {
+  Vec<T> sum[kRows][kVectors];
+#pragma GCC unroll 16
+  for (int m = 0; m < kRows; ++m) {
+    for (int v = 0; v < kVectors; ++v) {
+      sum[m][v] = tile.first ? Vec<T>{} : load(tile.sums + (m * kVectors + v) * kWidth<T>);
+    }
+  }
+  for (int64_t n = 0; n < tile.images; ++n) {
+    for (int64_t p = 0; p < tile.rows; ++p) {
+      const T* x = tile.x + n * tile.x_image + p * tile.x_row;
+      const T* dy = tile.dy + n * tile.dy_image + p * tile.dy_row;
+      const T* row[kRows];
+#pragma GCC unroll 16
+      for (int m = 0; m < kRows; ++m) row[m] = x + tile.offsets[m];
+      for (int64_t q = 0, i = 0; q < tile.columns; ++q, i += tile.x_column) {
+        Vec<T> b[kVectors];
+        for (int v = 0; v < kVectors; ++v) b[v] = load(dy + v * kWidth<T>);
+        dy += tile.dy_column;
+#pragma GCC unroll 16
+        for (int m = 0; m < kRows; ++m) {
+          const Vec<T> a = broadcast(row[m][i]);
+          for (int v = 0; v < kVectors; ++v) sum[m][v] = fma(a, b[v], sum[m][v]);
+        }
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < kRows; ++m) {
+    for (int v = 0; v < kVectors; ++v) store(tile.sums + (m * kVectors + v) * kWidth<T>, sum[m][v]);
+  }
+}
+
+template <typename T>
+using TileFunction = void (*)(const Tile<T>&);
+
+template <typename T>
+TileFunction<T> tile_function(int vectors, int64_t rows) {
+#define RANVIER_ONE(R) gradient_tile<T, R, 1>
+#define RANVIER_TWO(R) gradient_tile<T, R, 2>
+  static const TileFunction<T> table[2][kMaxTile] = {{RANVIER_TILE_HEIGHTS(RANVIER_ONE)},
+                                                     {RANVIER_TILE_HEIGHTS(RANVIER_TWO)}};
+#undef RANVIER_ONE
+#undef RANVIER_TWO
+  return table[vectors - 1][rows - 1];
+}
+
+constexpr int64_t kBlockPixels = 256;   // a panel of dy for these fits in L1
+constexpr int64_t kChunkPixels = 4096;  // worth a private dw
+constexpr int64_t kMaxChunks = 16;
+constexpr int64_t kTasks = 16;
+
+template <typename T>
+struct Plan {
+  const T* x;
+  const T* dy;
+  int64_t images;
+  CorrelationAxis rows, columns;
+  int64_t groups, in_channels, out_channels;  // channels per group
+  Panels<T> panels;
+  int64_t depth;         // rows of one group's dw
+  int64_t tiles;         // over the depth
+  int64_t block_images;  // more than one only where a block takes whole images
+  int64_t block_rows;
+  int64_t row_blocks;
+  int64_t blocks, chunks, parts;
+  bool padded;
+  int64_t pitch;           // columns of the images, or of the padded copies
+  const int64_t* offsets;  // per depth
+  T* sums;                 // chunks x groups x panels x depth x panel width
+  int64_t pixel() const { return groups * in_channels; }
+  int64_t sums_per_chunk() const { return groups * depth * panels.total_width(); }
+};
+
+template <typename T>
+int64_t* make_offsets(const Plan<T>& plan) {
+  int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchOuter, sizeof(int64_t) * plan.depth));
+  int64_t* out = offsets;
+  for (int64_t i = 0; i < plan.rows.taps; ++i) {
+    for (int64_t j = 0; j < plan.columns.taps; ++j) {
+      const int64_t tap = (i * plan.rows.dilation * plan.pitch + j * plan.columns.dilation) * plan.pixel();
+      for (int64_t c = 0; c < plan.in_channels; ++c) *out++ = tap + c;
+    }
+  }
+  return offsets;
+}
+
+// A block's images and rows, its source, and the strides that a tile needs.
+template <typename T>
+Tile<T> open_block(const Plan<T>& plan, int64_t block) {
+  const int64_t image = block / plan.row_blocks * plan.block_images;
+  const int64_t begin = block % plan.row_blocks * plan.block_rows;
+  Tile<T> tile{};
+  tile.images = min_of(plan.block_images, plan.images - image);
+  tile.rows = min_of(plan.block_rows, plan.rows.out - begin);
+  tile.columns = plan.columns.out;
+  const int64_t from = begin * plan.rows.stride - plan.rows.pad, height = reach(plan.rows, tile.rows);
+  const int64_t image_size = plan.rows.size * plan.columns.size * plan.pixel();
+  tile.x_row = plan.rows.stride * plan.pitch * plan.pixel();
+  tile.x_column = plan.columns.stride * plan.pixel();
+  if (plan.padded) {
+    tile.x_image = height * plan.pitch * plan.pixel();
+    T* copy = static_cast<T*>(thread_scratch(kScratchPad, sizeof(T) * tile.images * tile.x_image));
+    for (int64_t n = 0; n < tile.images; ++n) {
+      copy_padded(plan.x + (image + n) * image_size, plan.rows.size, plan.columns.size, plan.pixel(), from, height,
+                  plan.columns.pad, plan.pitch, copy + n * tile.x_image);
+    }
+    tile.x = copy;
+  } else {
+    tile.x_image = image_size;
+    tile.x = plan.x + image * image_size + (from * plan.pitch - plan.columns.pad) * plan.pixel();
+  }
+  const int64_t dy_pixel = plan.groups * plan.out_channels;
+  tile.dy_column = dy_pixel;
+  tile.dy_row = plan.columns.out * dy_pixel;
+  tile.dy_image = plan.rows.out * tile.dy_row;
+  tile.dy = plan.dy + image * tile.dy_image + begin * tile.dy_row;
+  return tile;
+}
+
+// One panel of dy, dense and filled up with zeros: where it is narrower than its vectors.
+template <typename T>
+void pack_panel(Tile<T>& tile, int64_t columns, int64_t width) {
+  const int64_t pixels = tile.rows * tile.columns;
+  T* packed = static_cast<T*>(thread_scratch(kScratchC, sizeof(T) * tile.images * pixels * width));
+  for (int64_t n = 0; n < tile.images; ++n) {
+    const T* from = tile.dy + n * tile.dy_image;
+    T* to = packed + n * pixels * width;
+    for (int64_t p = 0; p < pixels; ++p, from += tile.dy_column, to += width) {
+      memcpy(to, from, sizeof(T) * columns);
+      memset(to + columns, 0, sizeof(T) * (width - columns));
+    }
+  }
+  tile.dy = packed;
+  tile.dy_column = width;
+  tile.dy_row = tile.columns * width;
+  tile.dy_image = pixels * width;
+}
+
+// Adds a block to the tiles begin..end of all (group, panel, tile) triples of a chunk's sums.
+template <typename T>
+void add_block(const Plan<T>& plan, const Tile<T>& block, int64_t begin, int64_t end, bool first, T* sums) {
+  for (int64_t unit = begin; unit < end;) {
+    const int64_t panel_index = unit / plan.tiles;
+    const int64_t group = panel_index / plan.panels.count(), panel = panel_index % plan.panels.count();
+    const int64_t width = plan.panels.width(panel), columns = plan.panels.columns(panel);
+    Tile<T> tile = block;
+    tile.first = first;
+    tile.dy += group * plan.out_channels + plan.panels.first(panel);
+    if (columns < width) pack_panel(tile, columns, width);
+    T* panel_sums = sums + plan.depth * (group * plan.panels.total_width() + plan.panels.first(panel));
+    for (; unit < end && unit / plan.tiles == panel_index; ++unit) {
+      const int64_t t = unit % plan.tiles;
+      const int64_t from = plan.depth * t / plan.tiles, to = plan.depth * (t + 1) / plan.tiles;
+      tile.x = block.x + group * plan.in_channels;
+      tile.offsets = plan.offsets + from;
+      tile.sums = panel_sums + from * width;
+      tile_function<T>(plan.panels.vectors(panel), to - from)(tile);
+    }
+  }
+}
+
+template <typename T>
+void run_task(const Plan<T>& plan, int64_t chunk, int64_t part) {
+  const int64_t units = plan.groups * plan.panels.count() * plan.tiles;
+  const int64_t begin = plan.blocks * chunk / plan.chunks, end = plan.blocks * (chunk + 1) / plan.chunks;
+  for (int64_t block = begin; block < end; ++block) {
+    add_block(plan, open_block(plan, block), units * part / plan.parts, units * (part + 1) / plan.parts, block == begin,
+              plan.sums + chunk * plan.sums_per_chunk());
+  }
+}
+
+// dw = the chunks' sums, in their order. Tap (i, j) of what was summed is (i + row, j + column) of dw.
+template <typename T>
+void reduce_chunks(const Plan<T>& plan, int64_t row, int64_t column, int64_t dw_columns, T* dw) {
+  const int64_t channels = plan.groups * plan.out_channels;
+  parallel(0, plan.depth, grain_for(plan.chunks * channels), [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) {
+      const int64_t tap = k / plan.in_channels;
+      const int64_t i = tap / plan.columns.taps + row, j = tap % plan.columns.taps + column;
+      T* out = dw + ((i * dw_columns + j) * plan.in_channels + k % plan.in_channels) * channels;
+      for (int64_t group = 0; group < plan.groups; ++group, out += plan.out_channels) {
+        for (int64_t p = 0; p < plan.panels.count(); ++p) {
+          const int64_t width = plan.panels.width(p), at = plan.panels.first(p);
+          const T* sums = plan.sums + plan.depth * (group * plan.panels.total_width() + at) + k * width;
+          for (int64_t o = 0; o < plan.panels.columns(p); ++o) {
+            T total = sums[o];
+            for (int64_t s = 1; s < plan.chunks; ++s) total += sums[s * plan.sums_per_chunk() + o];
+            out[at + o] = total;
+          }
+        }
+      }
+    }
+  });
+}
+
+template <typename T>
+void kernel_gradient_any(const T* x, const T* dy, T* dw, const Conv2dShape& shape) {
+  const WindowAxis &h = shape.window.height, &v = shape.window.width;
+  Plan<T> plan{};
+  plan.x = x;
+  plan.dy = dy;
+  plan.images = shape.images;
+  int64_t first_row = 0, first_column = 0;
+  plan.rows = touching_taps({h.size, h.window, h.stride, h.dilation, h.before, h.out}, &first_row);
+  plan.columns = touching_taps({v.size, v.window, v.stride, v.dilation, v.before, v.out}, &first_column);
+  plan.groups = shape.groups;
+  plan.in_channels = shape.in_channels / shape.groups;
+  plan.out_channels = shape.out_channels / shape.groups;
+  const int64_t pixels = shape.images * h.out * v.out;
+  const bool all = plan.rows.taps == h.window && plan.columns.taps == v.window;
+  plan.depth = plan.rows.taps * plan.columns.taps * plan.in_channels;
+  if (!all || pixels == 0 || plan.depth == 0) {
+    memset(dw, 0, sizeof(T) * h.window * v.window * plan.in_channels * shape.out_channels);
+  }
+  if (pixels == 0 || plan.depth == 0) return;
+
+  plan.panels = {plan.out_channels};
+  plan.tiles = ceil_div(plan.depth, kMaxTile);
+  plan.block_rows = min_of(h.out, ceil_div(kBlockPixels, v.out));
+  plan.block_images = plan.block_rows < h.out ? 1 : ceil_div(kBlockPixels, h.out * v.out);
+  plan.row_blocks = ceil_div(h.out, plan.block_rows);
+  plan.blocks = ceil_div(shape.images, plan.block_images) * plan.row_blocks;
+  plan.chunks = max_of(1, min_of(min_of(kMaxChunks, plan.blocks), pixels / kChunkPixels));
+  plan.parts = min_of(ceil_div(kTasks, plan.chunks), plan.groups * plan.panels.count() * plan.tiles);
+  plan.padded = sees_padding(plan.rows) || sees_padding(plan.columns);
+  plan.pitch = plan.padded ? reach(plan.columns, v.out) : v.size;
+  plan.offsets = make_offsets(plan);
+  plan.sums = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * plan.chunks * plan.sums_per_chunk()));
+  const int64_t work = pixels * plan.depth * shape.out_channels / (plan.chunks * plan.parts);
+  parallel(0, plan.chunks * plan.parts, grain_for(work / kWidth<T>), [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) run_task(plan, task / plan.parts, task % plan.parts);
+  });
+  reduce_chunks(plan, first_row, first_column, v.window, dw);
+}
+
+// Column sums of dy: fixed chunks of pixels, added in order.
+template <typename T>
+void sum_columns(const T* dy, int64_t pixels, int64_t channels, T* sums) {
+  constexpr int kVectors = 4;
+  int64_t c = 0;
+  for (; c + kVectors * kWidth<T> <= channels; c += kVectors * kWidth<T>) {
+    Vec<T> sum[kVectors] = {};
+    for (int64_t p = 0; p < pixels; ++p) {
+      for (int v = 0; v < kVectors; ++v) sum[v] += load(dy + p * channels + c + v * kWidth<T>);
+    }
+    for (int v = 0; v < kVectors; ++v) store(sums + c + v * kWidth<T>, sum[v]);
+  }
+  for (; c < channels; c += kWidth<T>) {
+    const int64_t left = min_of(kWidth<T>, channels - c);
+    Vec<T> sum{};
+    for (int64_t p = 0; p < pixels; ++p) sum += load_partial(dy + p * channels + c, left);
+    store_partial(sums + c, sum, left);
+  }
+}
+
+template <typename T>
+void bias_gradient_any(const T* dy, T* db, int64_t pixels, int64_t channels) {
+  const int64_t chunks = max_of(1, min_of(64, pixels / 1024));
+  T* sums = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * chunks * channels));
+  parallel(0, chunks, grain_for(pixels / chunks * channels / kWidth<T>), [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      const int64_t from = pixels * s / chunks, to = pixels * (s + 1) / chunks;
+      sum_columns(dy + from * channels, to - from, channels, sums + s * channels);
+    }
+  });
+  for (int64_t c = 0; c < channels; ++c) {
+    T total = sums[c];
+    for (int64_t s = 1; s < chunks; ++s) total += sums[s * channels + c];
+    db[c] = total;
+  }
+}
+
+}  // namespace
+
+void kernel_gradient(const float* x, const float* dy, float* dw, const Conv2dShape& shape) {
+  kernel_gradient_any(x, dy, dw, shape);
+}
+void kernel_gradient(const double* x, const double* dy, double* dw, const Conv2dShape& shape) {
+  kernel_gradient_any(x, dy, dw, shape);
+}
+void bias_gradient(const float* dy, float* db, int64_t pixels, int64_t channels) {
+  bias_gradient_any(dy, db, pixels, channels);
+}
+void bias_gradient(const double* dy, double* db, int64_t pixels, int64_t channels) {
+  bias_gradient_any(dy, db, pixels, channels);
+}
+
+}  // namespace RANVIER_ISA
+}  // namespace ranvier
