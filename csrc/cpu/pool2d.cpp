@@ -4,9 +4,244 @@
 
 namespace ranvier {
 namespace RANVIER_ISA {
+namespace {
+
+// Channels are the vectors. Forward, each output reads its window. Backward, each *input* gathers from the
+// windows that hold it: no two tasks write one element, whatever the overlap, and the order is fixed.
+
+// Vectors of places, as narrow as they are stored, beside a vector of T.
+// clang-format off
+template <typename T, typename Index> struct Places;
+template <> struct Places<float, uint8_t> { typedef uint8_t Vector __attribute__((vector_size(kVectorBytes / 4))); };
+template <> struct Places<float, int32_t> { typedef int32_t Vector __attribute__((vector_size(kVectorBytes))); };
+template <> struct Places<double, uint8_t> { typedef uint8_t Vector __attribute__((vector_size(kVectorBytes / 8))); };
+template <> struct Places<double, int32_t> { typedef int32_t Vector __attribute__((vector_size(kVectorBytes / 2))); };
+// clang-format on
+
+template <typename T, typename Index>
+RANVIER_INLINE IntVec<T> load_places(const Index* p, int64_t n) {
+  typename Places<T, Index>::Vector narrow{};
+  if (n == kWidth<T>) {
+    memcpy(&narrow, p, sizeof(narrow));
+  } else {
+    memcpy(&narrow, p, sizeof(Index) * n);
+  }
+  return __builtin_convertvector(narrow, IntVec<T>);
+}
+
+template <typename T, typename Index>
+RANVIER_INLINE void store_places(Index* p, IntVec<T> places, int64_t n) {
+  const auto narrow = __builtin_convertvector(places, typename Places<T, Index>::Vector);
+  if (n == kWidth<T>) {
+    memcpy(p, &narrow, sizeof(narrow));
+  } else {
+    memcpy(p, &narrow, sizeof(Index) * n);
+  }
+}
+
+template <typename T>
+RANVIER_INLINE Vec<T> load_some(const T* p, int64_t n) {
+  return n == kWidth<T> ? load(p) : load_partial(p, n);
+}
+
+template <typename T>
+RANVIER_INLINE void store_some(T* p, Vec<T> v, int64_t n) {
+  n == kWidth<T> ? store(p, v) : store_partial(p, v, n);
+}
+
+// begin..end along an axis, and where the window of tap 0 would start (before 0 in padding).
+struct Span {
+  int64_t begin;
+  int64_t end;
+  int64_t start;
+};
+
+Span window_at(const WindowAxis& axis, int64_t output) {
+  const int64_t start = output * axis.stride - axis.before;
+  return {max_of(0, start), min_of(axis.size, start + axis.window), start};
+}
+
+Span outputs_over(const WindowAxis& axis, int64_t input) {
+  const int64_t last = input + axis.before;  // windows that start at or before this
+  const int64_t begin = last < axis.window ? 0 : (last - axis.window) / axis.stride + 1;
+  return {begin, min_of(axis.out, last / axis.stride + 1), 0};
+}
+
+// Calls body(image, row, column, rows' span, columns' span) for every pixel of (images, height, width);
+// span_of gives the span of one position on an axis.
+template <typename T, typename SpanOf, typename Body>
+void each_pixel(const Pool2dShape& shape, int64_t height, int64_t width, int64_t window, const SpanOf& span_of,
+                const Body& body) {
+  parallel(0, shape.images * height, grain_for(width * window * ceil_div(shape.channels, kWidth<T>)),
+           [&](int64_t begin, int64_t end) {
+             Span* columns = static_cast<Span*>(thread_scratch(kScratchA, sizeof(Span) * width));
+             for (int64_t q = 0; q < width; ++q) columns[q] = span_of(shape.window.width, q);
+             for (int64_t r = begin; r < end; ++r) {
+               const Span rows = span_of(shape.window.height, r % height);
+               for (int64_t q = 0; q < width; ++q) body(r / height, r % height, q, rows, columns[q]);
+             }
+           });
+}
+
+// For outputs: their windows in the image, of about `window` elements.
+template <typename T, typename Body>
+void each_output(const Pool2dShape& shape, const Body& body) {
+  const WindowAxis &h = shape.window.height, &w = shape.window.width;
+  each_pixel<T>(shape, h.out, w.out, min_of(h.window, h.size) * min_of(w.window, w.size), window_at, body);
+}
+
+// For inputs: the outputs whose windows hold them.
+template <typename T, typename Body>
+void each_input(const Pool2dShape& shape, const Body& body) {
+  const WindowAxis &h = shape.window.height, &w = shape.window.width;
+  const int64_t covering = min_of(h.out, ceil_div(h.window, h.stride)) * min_of(w.out, ceil_div(w.window, w.stride));
+  each_pixel<T>(shape, h.size, w.size, covering, outputs_over, body);
+}
+
+int64_t input_at(const Pool2dShape& s, int64_t image, int64_t row, int64_t column) {
+  return ((image * s.window.height.size + row) * s.window.width.size + column) * s.channels;
+}
+
+int64_t output_at(const Pool2dShape& s, int64_t image, int64_t row, int64_t column) {
+  return ((image * s.window.height.out + row) * s.window.width.out + column) * s.channels;
+}
+
+// The first place is compared with itself, which changes nothing.
+template <typename T, typename Index, bool kKeep>
+void max_forward_places(const T* x, T* y, Index* places, const Pool2dShape& s) {
+  each_output<T>(s, [&](int64_t image, int64_t p, int64_t q, Span rows, Span columns) {
+    const int64_t out = output_at(s, image, p, q), row_pitch = s.window.width.size * s.channels;
+    const T* corner = x + input_at(s, image, rows.begin, columns.begin);
+    const int64_t first = (rows.begin - rows.start) * s.window.width.window + columns.begin - columns.start;
+    for (int64_t c = 0; c < s.channels; c += kWidth<T>) {
+      const int64_t left = min_of(kWidth<T>, s.channels - c);
+      Vec<T> best = load_some(corner + c, left);
+      IntVec<T> place = IntVec<T>{} + static_cast<typename VecTypes<T>::Scalar>(first);
+      for (int64_t i = 0; i < rows.end - rows.begin; ++i) {
+        const T* from = corner + i * row_pitch + c;
+        int64_t here = first + i * s.window.width.window;
+        for (int64_t j = columns.begin; j < columns.end; ++j, ++here, from += s.channels) {
+          const Vec<T> candidate = load_some(from, left);
+          const IntVec<T> better = ~(candidate <= best) & (best == best);  // greater, or the first NaN
+          best = select(better, candidate, best);
+          if (kKeep) {
+            const IntVec<T> now = IntVec<T>{} + static_cast<typename VecTypes<T>::Scalar>(here);
+            place = (better & now) | (~better & place);
+          }
+        }
+      }
+      store_some(y + out + c, best, left);
+      if (kKeep) store_places<T>(places + out + c, place, left);
+    }
+  });
+}
+
+template <typename T>
+void max_forward(const T* x, T* y, Argmax argmax, const Pool2dShape& s) {
+  if (argmax.places == nullptr) return max_forward_places<T, uint8_t, false>(x, y, nullptr, s);
+  if (argmax.wide) return max_forward_places<T, int32_t, true>(x, y, static_cast<int32_t*>(argmax.places), s);
+  max_forward_places<T, uint8_t, true>(x, y, static_cast<uint8_t*>(argmax.places), s);
+}
+
+template <typename T, typename Index>
+void max_backward_places(const T* dy, const Index* places, T* dx, const Pool2dShape& s) {
+  const WindowAxis &h = s.window.height, &w = s.window.width;
+  each_input<T>(s, [&](int64_t image, int64_t row, int64_t column, Span rows, Span columns) {
+    const int64_t in = input_at(s, image, row, column);
+    for (int64_t c = 0; c < s.channels; c += kWidth<T>) {
+      const int64_t left = min_of(kWidth<T>, s.channels - c);
+      Vec<T> sum{};
+      for (int64_t p = rows.begin; p < rows.end; ++p) {
+        for (int64_t q = columns.begin; q < columns.end; ++q) {
+          const int64_t place = (row + h.before - p * h.stride) * w.window + column + w.before - q * w.stride;
+          const int64_t out = output_at(s, image, p, q) + c;
+          const IntVec<T> mine = load_places<T>(places + out, left) == static_cast<typename VecTypes<T>::Scalar>(place);
+          sum += select(mine, load_some(dy + out, left), Vec<T>{});
+        }
+      }
+      store_some(dx + in + c, sum, left);
+    }
+  });
+}
+
+template <typename T>
+void max_backward(const T* dy, Argmax argmax, T* dx, const Pool2dShape& s) {
+  if (argmax.wide) return max_backward_places(dy, static_cast<const int32_t*>(argmax.places), dx, s);
+  max_backward_places(dy, static_cast<const uint8_t*>(argmax.places), dx, s);
+}
+
+// Compares every place of the window, so that no argmax, however made, reads outside the image.
+template <typename T, typename Index>
+void max_gather_places(const T* x, const Index* places, T* y, const Pool2dShape& s) {
+  each_output<T>(s, [&](int64_t image, int64_t p, int64_t q, Span rows, Span columns) {
+    const int64_t out = output_at(s, image, p, q);
+    for (int64_t c = 0; c < s.channels; c += kWidth<T>) {
+      const int64_t left = min_of(kWidth<T>, s.channels - c);
+      const IntVec<T> place = load_places<T>(places + out + c, left);
+      Vec<T> value{};
+      for (int64_t i = rows.begin; i < rows.end; ++i) {
+        for (int64_t j = columns.begin; j < columns.end; ++j) {
+          const int64_t here = (i - rows.start) * s.window.width.window + j - columns.start;
+          const IntVec<T> mine = place == static_cast<typename VecTypes<T>::Scalar>(here);
+          value = select(mine, load_some(x + input_at(s, image, i, j) + c, left), value);
+        }
+      }
+      store_some(y + out + c, value, left);
+    }
+  });
+}
+
+template <typename T>
+void max_gather(const T* x, Argmax argmax, T* y, const Pool2dShape& s) {
+  if (argmax.wide) return max_gather_places(x, static_cast<const int32_t*>(argmax.places), y, s);
+  max_gather_places(x, static_cast<const uint8_t*>(argmax.places), y, s);
+}
+
+template <typename T>
+void average_forward(const T* x, T* y, const Pool2dShape& s) {
+  each_output<T>(s, [&](int64_t image, int64_t p, int64_t q, Span rows, Span columns) {
+    const int64_t out = output_at(s, image, p, q), row_pitch = s.window.width.size * s.channels;
+    const T* corner = x + input_at(s, image, rows.begin, columns.begin);
+    const Vec<T> count = broadcast(static_cast<T>((rows.end - rows.begin) * (columns.end - columns.begin)));
+    for (int64_t c = 0; c < s.channels; c += kWidth<T>) {
+      const int64_t left = min_of(kWidth<T>, s.channels - c);
+      Vec<T> sum{};
+      for (int64_t i = 0; i < rows.end - rows.begin; ++i) {
+        const T* from = corner + i * row_pitch + c;
+        for (int64_t j = columns.begin; j < columns.end; ++j, from += s.channels) sum += load_some(from, left);
+      }
+      store_some(y + out + c, sum / count, left);
+    }
+  });
+}
+
+template <typename T>
+void average_backward(const T* dy, T* dx, const Pool2dShape& s) {
+  each_input<T>(s, [&](int64_t image, int64_t row, int64_t column, Span rows, Span columns) {
+    const int64_t in = input_at(s, image, row, column);
+    for (int64_t c = 0; c < s.channels; c += kWidth<T>) {
+      const int64_t left = min_of(kWidth<T>, s.channels - c);
+      Vec<T> sum{};
+      for (int64_t p = rows.begin; p < rows.end; ++p) {
+        const Span h = window_at(s.window.height, p);
+        for (int64_t q = columns.begin; q < columns.end; ++q) {
+          const Span w = window_at(s.window.width, q);
+          const T count = static_cast<T>((h.end - h.begin) * (w.end - w.begin));
+          sum += load_some(dy + output_at(s, image, p, q) + c, left) / broadcast(count);
+        }
+      }
+      store_some(dx + in + c, sum, left);
+    }
+  });
+}
+
+}  // namespace
 
 extern const PerType<Pool2dKernels> pool2d_kernels;
-const PerType<Pool2dKernels> pool2d_kernels = {};
+const PerType<Pool2dKernels> pool2d_kernels = {
+    {max_forward<float>, max_backward<float>, max_gather<float>, average_forward<float>, average_backward<float>},
+    {max_forward<double>, max_backward<double>, max_gather<double>, average_forward<double>, average_backward<double>},
+};
 
 }  // namespace RANVIER_ISA
 }  // namespace ranvier

@@ -1,9 +1,153 @@
 #include "ops/pool2d.h"
 
+#include "core/checks.h"
+#include "core/dispatch.h"
 #include "ops/binding.h"
+#include "ops/sliding_window.h"
 
 namespace ranvier {
+namespace {
 
-void bind_pool2d(py::module_& m) { (void)m; }
+constexpr int64_t kMaxNarrowWindow = 255;
+
+Pool2dShape pool_shape(const char* op, const Shape& inputs, const Sides& pool_size, const Sides& strides,
+                       const Padding& padding) {
+  return {inputs[0], inputs[3],
+          sliding_window(op, "pool", {inputs[1], inputs[2]}, pool_size, strides, padding, {1, 1})};
+}
+
+void check_image(const char* op, const char* name, const Array& array) {
+  check_floating(op, name, array);
+  check_rank(op, name, array, 4);
+}
+
+Shape pooled(const Pool2dShape& shape) {
+  return {shape.images, shape.window.height.out, shape.window.width.out, shape.channels};
+}
+
+// A window that lies in padding altogether has no maximum and no mean.
+void check_covered(const char* op, const WindowAxis& axis, const char* side) {
+  if (axis.out == 0) return;
+  const int64_t last = (axis.out - 1) * axis.stride - axis.before;
+  if (axis.size > 0 && axis.before < axis.window && last < axis.size) return;
+  throw ValueError(message(op, ": padding leaves a window of ", side, " ", axis.window, " without any input"));
+}
+
+Pool2dShape checked_shape(const char* op, const Shape& inputs, const Sides& pool_size, const Sides& strides,
+                          const Padding& padding) {
+  const Pool2dShape shape = pool_shape(op, inputs, pool_size, strides, padding);
+  check_covered(op, shape.window.height, "height");
+  check_covered(op, shape.window.width, "width");
+  return shape;
+}
+
+DType argmax_dtype(const Pool2dShape& shape) {
+  const int64_t height = shape.window.height.window, width = shape.window.width.window;
+  if (height * width <= kMaxNarrowWindow) return DType::UInt8;
+  if (height * width < (int64_t{1} << 31)) return DType::Int32;
+  throw ValueError(message("max_pool2d: a window of ", height, "x", width, " has more than 2147483647 elements"));
+}
+
+Argmax places_of(const Array& argmax) { return {const_cast<void*>(argmax.raw()), argmax.dtype() == DType::Int32}; }
+
+// y, and where its values were found (None unless asked for).
+std::pair<Array, std::optional<Array>> max_pool2d_forward(const Array& inputs, const Sides& pool_size,
+                                                          const Sides& strides, const Padding& padding,
+                                                          bool with_argmax) {
+  const char* op = "max_pool2d";
+  check_image(op, "inputs", inputs);
+  const Pool2dShape shape = checked_shape(op, inputs.shape(), pool_size, strides, padding);
+  const DType place = argmax_dtype(shape);
+  Array y = Array::empty(pooled(shape), inputs.dtype(), inputs.device());
+  std::optional<Array> argmax;
+  if (with_argmax) argmax = Array::empty(pooled(shape), place, inputs.device());
+  dispatch(op, inputs, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    kernels.pool2d.template get<T>().max_forward(
+        inputs.data<T>(), y.data<T>(), argmax ? places_of(*argmax) : Argmax{nullptr, place == DType::Int32}, shape);
+  });
+  return {y, argmax};
+}
+
+void check_argmax(const char* op, const Array& argmax, const Pool2dShape& shape) {
+  check_dtype(op, "argmax", argmax, argmax_dtype(shape));
+  check_shape(op, "argmax", argmax, pooled(shape));
+}
+
+Array max_pool2d_backward(const Array& dy, const Array& argmax, const Sides& input_size, const Sides& pool_size,
+                          const Sides& strides, const Padding& padding) {
+  const char* op = "max_pool2d gradient";
+  check_image(op, "dy", dy);
+  check_same_device(op, {{"dy", dy}, {"argmax", argmax}});
+  if (input_size.size() != 2) throw ValueError(message(op, ": input_size must be (height, width)"));
+  const Shape inputs{dy.shape(0), input_size[0], input_size[1], dy.shape(3)};
+  Array dx = Array::empty(inputs, dy.dtype(), dy.device());
+  const Pool2dShape shape = checked_shape(op, inputs, pool_size, strides, padding);
+  check_shape(op, "dy", dy, pooled(shape));
+  check_argmax(op, argmax, shape);
+  dispatch(op, dy, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    kernels.pool2d.template get<T>().max_backward(dy.data<T>(), places_of(argmax), dx.data<T>(), shape);
+  });
+  return dx;
+}
+
+// The values of x where the maxima were: the gradient of max_pool2d_backward.
+Array max_pool2d_gather(const Array& x, const Array& argmax, const Sides& pool_size, const Sides& strides,
+                        const Padding& padding) {
+  const char* op = "max_pool2d gather";
+  check_image(op, "x", x);
+  check_same_device(op, {{"x", x}, {"argmax", argmax}});
+  const Pool2dShape shape = checked_shape(op, x.shape(), pool_size, strides, padding);
+  check_argmax(op, argmax, shape);
+  Array y = Array::empty(pooled(shape), x.dtype(), x.device());
+  dispatch(op, x, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    kernels.pool2d.template get<T>().max_gather(x.data<T>(), places_of(argmax), y.data<T>(), shape);
+  });
+  return y;
+}
+
+Array avg_pool2d_forward(const Array& inputs, const Sides& pool_size, const Sides& strides, const Padding& padding) {
+  const char* op = "avg_pool2d";
+  check_image(op, "inputs", inputs);
+  const Pool2dShape shape = checked_shape(op, inputs.shape(), pool_size, strides, padding);
+  Array y = Array::empty(pooled(shape), inputs.dtype(), inputs.device());
+  dispatch(op, inputs, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    kernels.pool2d.template get<T>().average_forward(inputs.data<T>(), y.data<T>(), shape);
+  });
+  return y;
+}
+
+Array avg_pool2d_backward(const Array& dy, const Sides& input_size, const Sides& pool_size, const Sides& strides,
+                          const Padding& padding) {
+  const char* op = "avg_pool2d gradient";
+  check_image(op, "dy", dy);
+  if (input_size.size() != 2) throw ValueError(message(op, ": input_size must be (height, width)"));
+  const Shape inputs{dy.shape(0), input_size[0], input_size[1], dy.shape(3)};
+  Array dx = Array::empty(inputs, dy.dtype(), dy.device());
+  const Pool2dShape shape = checked_shape(op, inputs, pool_size, strides, padding);
+  check_shape(op, "dy", dy, pooled(shape));
+  dispatch(op, dy, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    kernels.pool2d.template get<T>().average_backward(dy.data<T>(), dx.data<T>(), shape);
+  });
+  return dx;
+}
+
+}  // namespace
+
+void bind_pool2d(py::module_& m) {
+  m.def("max_pool2d_forward", &max_pool2d_forward, "inputs"_a, "pool_size"_a, "strides"_a, "padding"_a,
+        "with_argmax"_a = true, releases_gil());
+  m.def("max_pool2d_backward", &max_pool2d_backward, "dy"_a, "argmax"_a, "input_size"_a, "pool_size"_a, "strides"_a,
+        "padding"_a, releases_gil());
+  m.def("max_pool2d_gather", &max_pool2d_gather, "x"_a, "argmax"_a, "pool_size"_a, "strides"_a, "padding"_a,
+        releases_gil());
+  m.def("avg_pool2d_forward", &avg_pool2d_forward, "inputs"_a, "pool_size"_a, "strides"_a, "padding"_a, releases_gil());
+  m.def("avg_pool2d_backward", &avg_pool2d_backward, "dy"_a, "input_size"_a, "pool_size"_a, "strides"_a, "padding"_a,
+        releases_gil());
+}
 
 }  // namespace ranvier

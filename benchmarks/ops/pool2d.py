@@ -1,0 +1,73 @@
+"""Pooling: bound by memory; the maximum's places add a byte per output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import ranvier as rv
+from ranvier.bench import OpBench, torch
+
+SHAPES = (
+    {"images": 20, "size": 148, "channels": 32},
+    {"images": 64, "size": 26, "channels": 32},
+    {"images": 8, "size": 56, "channels": 256},
+)
+
+
+def moved(images: int, size: int, channels: int) -> float:
+    """Bytes of the inputs and of a quarter as many outputs."""
+    return 4.0 * images * channels * (size**2 + (size // 2) ** 2)
+
+
+def tensors(images: int, size: int, channels: int) -> tuple[Any, Any, Any]:
+    x = np.random.default_rng(0).normal(size=(images, size, size, channels)).astype(np.float32)
+    theirs = None
+    if torch is not None:
+        theirs = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).contiguous(memory_format=torch.channels_last)
+    return x, rv.Tensor(x, requires_grad=True), theirs
+
+
+def prepare_max(**shape: int) -> dict[str, Any]:
+    """2x2 maxima with their places, as training needs them."""
+    x, ours, theirs = tensors(**shape)
+    contenders: dict[str, Any] = {
+        "ranvier": lambda: rv.ops.max_pool2d(ours),
+        "numpy": lambda: rv.reference.max_pool2d_forward(x, (2, 2), (2, 2), "valid"),
+    }
+    if torch is not None:
+        contenders["torch"] = lambda: torch.max_pool2d_with_indices(theirs, 2)
+    return contenders
+
+
+def prepare_max_gradient(**shape: int) -> dict[str, Any]:
+    x, _, theirs = tensors(**shape)
+    window = ([2, 2], [2, 2], "valid")
+    y, places = rv._core.max_pool2d_forward(rv.Tensor(x).array, *window)
+    size = [shape["size"]] * 2
+    contenders: dict[str, Any] = {"ranvier": lambda: rv._core.max_pool2d_backward(y, places, size, *window)}
+    if torch is not None:
+        z, indices = torch.max_pool2d_with_indices(theirs, 2)
+        contenders["torch"] = lambda: torch.ops.aten.max_pool2d_with_indices_backward(
+            z, theirs, [2, 2], [2, 2], [0, 0], [1, 1], False, indices
+        )
+    return contenders
+
+
+def prepare_average(**shape: int) -> dict[str, Any]:
+    x, ours, theirs = tensors(**shape)
+    contenders: dict[str, Any] = {
+        "ranvier": lambda: rv.ops.avg_pool2d(ours),
+        "numpy": lambda: rv.reference.avg_pool2d_forward(x, (2, 2), (2, 2), "valid"),
+    }
+    if torch is not None:
+        contenders["torch"] = lambda: torch.nn.functional.avg_pool2d(theirs, 2)
+    return contenders
+
+
+BENCHES = [
+    OpBench(name="max_pool2d", shapes=SHAPES, prepare=prepare_max, flops=lambda **_: 0, bytes=moved),
+    OpBench(name="max_pool2d_gradient", shapes=SHAPES, prepare=prepare_max_gradient, flops=lambda **_: 0, bytes=moved),
+    OpBench(name="avg_pool2d", shapes=SHAPES, prepare=prepare_average, flops=lambda **_: 0, bytes=moved),
+]
