@@ -95,6 +95,7 @@ void forward_step(const LstmForward<T>& p, int64_t step, int64_t begin, int64_t 
 template <typename T>
 void lstm_forward(const LstmForward<T>& p) {
   const LstmSizes& s = p.sizes;
+  if (s.batch == 0) return;
   multiply(p.x, s.inputs, p.kernel, p.gates, 4 * s.units, s.batch * s.steps, 4 * s.units, s.inputs, false, p.bias);
   over_batch(s, [&](int64_t begin, int64_t end) {
     for (int64_t step = 0; step < s.steps; ++step) forward_step(p, step, begin, end);
@@ -162,6 +163,7 @@ void transpose(const T* from, T* to, int64_t rows, int64_t columns) {
 template <typename T>
 void lstm_backward(const LstmBackward<T>& p) {
   const LstmSizes& s = p.sizes;
+  if (s.batch == 0) return;
   transpose(p.recurrent_kernel, p.transposed, s.units, 4 * s.units);
   over_batch(s, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin * s.units; i < end * s.units; ++i) p.carried[i] = T(0);

@@ -1,6 +1,10 @@
 #include "ops/gemm.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "core/checks.h"
@@ -123,11 +127,159 @@ Array matmul_forward(const Array& x1, const Array& x2, bool transpose_x1, bool t
   return y;
 }
 
+// --- dense: activation(x kernel + bias) ------------------------------------------------------------
+
+using OptionalArray = std::optional<Array>;
+
+Activation dense_activation(const std::string& name) {
+  using Kind = ActivationKind;
+  static const std::pair<const char*, Activation> kNamed[] = {
+      {"linear", {Kind::Linear, 0}},       {"relu", {Kind::Relu, 0}},         {"leaky_relu", {Kind::LeakyRelu, 0.2}},
+      {"elu", {Kind::Elu, 1}},             {"selu", {Kind::Selu, 0}},         {"gelu", {Kind::Gelu, 0}},
+      {"silu", {Kind::Silu, 0}},           {"swish", {Kind::Silu, 0}},        {"softplus", {Kind::Softplus, 0}},
+      {"sigmoid", {Kind::Sigmoid, 0}},     {"tanh", {Kind::Tanh, 0}},
+  };
+  for (const auto& [known, activation] : kNamed) {
+    if (name == known) return activation;
+  }
+  throw ValueError(message("dense: unknown activation '", name,
+                           "'; expected linear, relu, leaky_relu, elu, selu, gelu, silu, softplus, sigmoid or tanh"));
+}
+
+struct DenseSizes {
+  int64_t rows, inputs, outputs;
+};
+
+DenseSizes dense_sizes(const char* op, const Array& x, const Array& kernel) {
+  check_floating(op, "x", x);
+  check_alike(op, {{"x", x}, {"kernel", kernel}});
+  check_min_rank(op, "x", x, 1);
+  check_rank(op, "kernel", kernel, 2);
+  const int64_t inputs = x.shape(x.rank() - 1);
+  if (kernel.shape(0) != inputs) {
+    throw ValueError(message(op, ": kernel has ", kernel.shape(0), " inputs (shape ", shape_text(kernel.shape()),
+                             ") but x has ", inputs, " features (shape ", shape_text(x.shape()), ")"));
+  }
+  const int64_t rows = inputs > 0 ? x.size() / inputs : element_count(Shape(x.shape().begin(), x.shape().end() - 1));
+  return {rows, inputs, kernel.shape(1)};
+}
+
+Shape dense_shape(const Array& x, int64_t outputs) {
+  Shape shape(x.shape().begin(), x.shape().end() - 1);
+  shape.push_back(outputs);
+  return shape;
+}
+
+// y, and the sum before the activation if `keep_sum` and the activation's slope does not follow from y.
+std::pair<Array, OptionalArray> dense_forward(const Array& x, const Array& kernel, const OptionalArray& bias,
+                                              const std::string& activation_name, bool keep_sum) {
+  const Activation activation = dense_activation(activation_name);
+  const DenseSizes s = dense_sizes("dense", x, kernel);
+  if (bias) {
+    check_alike("dense", {{"x", x}, {"bias", *bias}});
+    check_shape("dense", "bias", *bias, {s.outputs});
+  }
+  Array y = Array::empty(dense_shape(x, s.outputs), x.dtype(), x.device());
+  OptionalArray sum;
+  if (keep_sum && !slope_from_output(activation.kind)) sum = Array::empty_like(y);
+  dispatch("dense", x, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    GemmArguments<T> product;
+    product.m = s.rows;
+    product.n = s.outputs;
+    product.k = s.inputs;
+    product.a = x.data<T>();
+    product.lda = s.inputs;
+    product.b = kernel.data<T>();
+    product.ldb = s.outputs;
+    product.c = sum ? sum->data<T>() : y.data<T>();
+    product.ldc = s.outputs;
+    product.bias = bias ? bias->data<T>() : nullptr;
+    if (!sum) product.activation = activation;
+    kernels.gemm.template get<T>().gemm(product);
+    if (sum) kernels.activation.template get<T>().forward(activation, sum->data<T>(), y.data<T>(), y.size());
+  });
+  return {y, sum};
+}
+
+// dx, dkernel and dbias, each only if wanted. saved: y, or the sum that dense_forward kept.
+std::tuple<OptionalArray, OptionalArray, OptionalArray> dense_backward(const Array& x, const Array& kernel,
+                                                                       const Array& saved, const Array& dy,
+                                                                       const std::string& activation_name, bool want_x,
+                                                                       bool want_kernel, bool want_bias) {
+  const char* op = "dense gradient";
+  const Activation activation = dense_activation(activation_name);
+  const DenseSizes s = dense_sizes(op, x, kernel);
+  check_alike(op, {{"x", x}, {"saved", saved}, {"dy", dy}});
+  check_shape(op, "saved", saved, dense_shape(x, s.outputs));
+  check_shape(op, "dy", dy, saved.shape());
+  OptionalArray dx, dkernel, dbias;
+  if (want_x) dx = Array::empty_like(x);
+  if (want_kernel) dkernel = Array::empty_like(kernel);
+  if (want_bias) dbias = Array::empty({s.outputs}, x.dtype(), x.device());
+  const bool linear = activation.kind == ActivationKind::Linear;
+  Array dz = linear ? dy : Array::empty_like(dy);
+  dispatch(op, x, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    const GemmKernels<T>& gemm = kernels.gemm.template get<T>();
+    if (!linear && dy.size() > 0) {
+      kernels.activation.template get<T>().backward(activation, saved.data<T>(), dy.data<T>(), dz.data<T>(),
+                                                    dy.size());
+    }
+    if (dbias) gemm.column_sums(dz.data<T>(), s.rows, s.outputs, dbias->data<T>());
+    GemmArguments<T> product;
+    if (dkernel) {  // x^T dz
+      product.transpose_a = true;
+      product.m = s.inputs;
+      product.n = s.outputs;
+      product.k = s.rows;
+      product.a = x.data<T>();
+      product.lda = s.inputs;
+      product.b = dz.data<T>();
+      product.ldb = s.outputs;
+      product.c = dkernel->data<T>();
+      product.ldc = s.outputs;
+      gemm.gemm(product);
+    }
+    if (dx) {  // dz kernel^T
+      product.transpose_a = false;
+      product.transpose_b = true;
+      product.m = s.rows;
+      product.n = s.inputs;
+      product.k = s.outputs;
+      product.a = dz.data<T>();
+      product.lda = s.outputs;
+      product.b = kernel.data<T>();
+      product.ldb = s.outputs;
+      product.c = dx->data<T>();
+      product.ldc = s.inputs;
+      gemm.gemm(product);
+    }
+  });
+  return {dx, dkernel, dbias};
+}
+
+Array column_sums(const Array& x) {
+  check_floating("column_sums", "x", x);
+  check_rank("column_sums", "x", x, 2);
+  Array sums = Array::empty({x.shape(1)}, x.dtype(), x.device());
+  dispatch("column_sums", x, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    kernels.gemm.template get<T>().column_sums(x.data<T>(), x.shape(0), x.shape(1), sums.data<T>());
+  });
+  return sums;
+}
+
 }  // namespace
 
 void bind_gemm(py::module_& m) {
   m.def("matmul_forward", &matmul_forward, "x1"_a, "x2"_a, "transpose_x1"_a = false, "transpose_x2"_a = false,
         releases_gil());
+  m.def("dense_forward", &dense_forward, "x"_a, "kernel"_a, "bias"_a = py::none(), "activation"_a = "linear",
+        "keep_sum"_a = false, releases_gil());
+  m.def("dense_backward", &dense_backward, "x"_a, "kernel"_a, "saved"_a, "dy"_a, "activation"_a, "want_x"_a,
+        "want_kernel"_a, "want_bias"_a, releases_gil());
+  m.def("column_sums", &column_sums, "x"_a, releases_gil());
 }
 
 }  // namespace ranvier

@@ -7,10 +7,11 @@
 #include <cstdint>
 
 #include "core/per_type.h"
+#include "ops/activation.h"
 
 namespace ranvier {
 
-// c (m, n) = op(a) (m, k) times op(b) (k, n), or added to c; then + bias along n; then max(., 0).
+// c (m, n) = op(a) (m, k) times op(b) (k, n), or added to c; then + bias along n; then the activation.
 // Row-major: lda, ldb, ldc are the distances between rows as stored; a transposed a is stored (k, m).
 template <typename T>
 struct GemmArguments {
@@ -27,7 +28,7 @@ struct GemmArguments {
   int64_t ldc = 0;
   bool accumulate = false;  // add to c; otherwise c is never read
   const T* bias = nullptr;  // n values, or none
-  bool relu = false;
+  Activation activation = {ActivationKind::Linear, 0};
 };
 
 template <typename T>
@@ -36,6 +37,8 @@ struct GemmKernels {
   // `count` products of one shape; matrix i starts at a + a_offsets[i], and so on. The c's are disjoint.
   void (*batched)(const GemmArguments<T>& product, int64_t count, const int64_t* a_offsets, const int64_t* b_offsets,
                   const int64_t* c_offsets);
+  // sums (columns) of x (rows, columns) over its rows: the gradient of a bias.
+  void (*column_sums)(const T* x, int64_t rows, int64_t columns, T* sums);
 };
 
 }  // namespace ranvier

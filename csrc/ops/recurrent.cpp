@@ -24,6 +24,7 @@ LstmSizes lstm_sizes(const Array& x, const Array& kernel, const Array& recurrent
     throw ValueError(message("lstm: recurrent_kernel must have shape (units, 4 * units) but has shape ",
                              shape_text(recurrent_kernel.shape())));
   }
+  check_positive("lstm", "units (rows of recurrent_kernel)", units);
   if (kernel.shape(0) != x.shape(2)) {
     throw ValueError(message("lstm: kernel has ", kernel.shape(0), " input features (shape ",
                              shape_text(kernel.shape()), ") but x has ", x.shape(2), " (shape ", shape_text(x.shape()),

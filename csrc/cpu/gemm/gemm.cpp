@@ -13,6 +13,9 @@
 
 namespace ranvier {
 namespace RANVIER_ISA {
+
+extern const PerType<ActivationKernels> activation_kernels;
+
 namespace {
 
 template <typename T>
@@ -101,7 +104,19 @@ class RegionProduct {
     const EvenCut rows(region_.rows, kTileRows);
     for (int64_t i = 0; i < rows.pieces; ++i) {
       const int64_t begin = region_.row + rows.start(i);
-      multiply_rows(begin, rows.start(i + 1) - rows.start(i), unpacked);
+      const int64_t height = rows.start(i + 1) - rows.start(i);
+      multiply_rows(begin, height, unpacked);
+      if (last_) activate_rows(begin, height);
+    }
+  }
+
+  // Rows just written are still in cache. relu happened in the registers.
+  void activate_rows(int64_t row, int64_t rows) {
+    const ActivationKind kind = g_.activation.kind;
+    if (kind == ActivationKind::Linear || kind == ActivationKind::Relu) return;
+    for (int64_t i = row; i < row + rows; ++i) {
+      T* c = g_.c + i * g_.ldc + column_;
+      activation_kernels.template get<T>().forward(g_.activation, c, c, columns_);
     }
   }
 
@@ -158,7 +173,7 @@ class RegionProduct {
     locate_a(row, rows, tile);
     tile.ldc = g_.ldc;
     tile.accumulate = g_.accumulate || !first_;
-    tile.relu = g_.relu && last_;
+    tile.relu = last_ && g_.activation.kind == ActivationKind::Relu;
     for (int64_t j = 0; j < columns_;) {
       const int64_t left = j < unpacked ? unpacked - j : columns_ - j;
       int64_t vectors = left > kWidth<T> ? kTileVectors : 1;
@@ -271,12 +286,31 @@ void batched(const GemmArguments<T>& product, int64_t count, const int64_t* a_of
   });
 }
 
+// Each column is four sums, of the rows 0, 4, 8..., 1, 5, 9... and so on: a fixed order, and no long chain.
+template <typename T>
+void column_sums(const T* x, int64_t rows, int64_t columns, T* sums) {
+  parallel(0, ceil_div(columns, kWidth<T>), grain_for(rows * kWidth<T>), [&](int64_t begin, int64_t end) {
+    for (int64_t vector = begin; vector < end; ++vector) {
+      const int64_t j = vector * kWidth<T>;
+      const int64_t left = min_of(kWidth<T>, columns - j);
+      Vec<T> total[4] = {};
+      int64_t i = 0;
+      for (; i + 4 <= rows; i += 4) {
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; ++r) total[r] += load_partial(x + (i + r) * columns + j, left);
+      }
+      for (; i < rows; ++i) total[i % 4] += load_partial(x + i * columns + j, left);
+      store_partial(sums + j, (total[0] + total[1]) + (total[2] + total[3]), left);
+    }
+  });
+}
+
 }  // namespace
 
 extern const PerType<GemmKernels> gemm_kernels;
 const PerType<GemmKernels> gemm_kernels = {
-    {gemm<float>, batched<float>},
-    {gemm<double>, batched<double>},
+    {gemm<float>, batched<float>, column_sums<float>},
+    {gemm<double>, batched<double>, column_sums<double>},
 };
 
 }  // namespace RANVIER_ISA

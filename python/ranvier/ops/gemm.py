@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import ranvier
-from ranvier.autograd import Function
-from ranvier.tensor import Tensor
+from ranvier.autograd import Function, is_recording
+from ranvier.tensor import Tensor, wrap
 
-__all__ = ["matmul"]
+__all__ = ["dense", "matmul"]
 
 
 def _product(a: Tensor, b: Tensor, transpose_a: bool, transpose_b: bool) -> Tensor:
@@ -62,6 +62,39 @@ class Matmul(Function):
         return ranvier.ops.reshape(_summed_to(db, b.shape), shape)
 
 
+class Dense(Function):
+    """Bias and activation happen in the product's last pass over y; the gradient needs y, or the sum before it."""
+
+    optional = (2,)
+
+    def forward(self, x: Any, kernel: Any, bias: Any, activation: str) -> Any:
+        self.activation = activation
+        y, before = self.kernels.dense_forward(x, kernel, bias, activation, any(self.needs))
+        self.save(x, kernel, bias, y if before is None else before)
+        return y
+
+    def backward(self, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, kernel, bias, saved = self.saved
+        if is_recording():
+            return self._differentiable(x, kernel, bias, dy)
+        found = self.kernels.dense_backward(x.array, kernel.array, saved.array, dy.array, self.activation, *self.needs)
+        return tuple(None if gradient is None else wrap(gradient) for gradient in found)
+
+    def _differentiable(self, x: Tensor, kernel: Tensor, bias: Tensor | None, dy: Tensor) -> tuple[Tensor | None, ...]:
+        dz = dy
+        if self.activation != "linear":
+            z = matmul(x, kernel)
+            z = z if bias is None else z + bias
+            dz = ranvier.autograd.grad(getattr(ranvier.ops, self.activation)(z), z, dy, create_graph=True)
+        rows = dz.size // dz.shape[-1] if dz.size else 0
+        flat = ranvier.ops.reshape(dz, (rows, dz.shape[-1]))
+        return (
+            matmul(dz, kernel, transpose_x2=True) if self.needs[0] else None,
+            matmul(ranvier.ops.reshape(x, (rows, x.shape[-1])), flat, transpose_x1=True) if self.needs[1] else None,
+            ranvier.ops.sum(flat, axis=0) if self.needs[2] else None,
+        )
+
+
 def matmul(x1: Any, x2: Any, transpose_x1: bool = False, transpose_x2: bool = False) -> Tensor:
     """Matrix product over the last two axes: (..., m, k) and (..., k, n) -> (..., m, n).
 
@@ -75,3 +108,20 @@ def matmul(x1: Any, x2: Any, transpose_x1: bool = False, transpose_x2: bool = Fa
     array([[ 5., 11., 17.]], dtype=float32)
     """
     return Matmul.apply(x1, x2, transpose_x1=transpose_x1, transpose_x2=transpose_x2)
+
+
+def dense(x: Any, kernel: Any, bias: Any = None, activation: str | None = None) -> Tensor:
+    """activation(x kernel + bias) in one pass: x (..., I), kernel (I, O), bias (O) -> (..., O).
+
+    ``activation`` is the name of an activation op with its default options (``"relu"``, ``"tanh"``, ``"softmax"``...).
+    float32 or float64. Raises TypeError for other or different dtypes, ValueError for shapes that do not fit and
+    unknown names. Source: Keras ``layers.Dense``.
+
+    >>> import ranvier as rv
+    >>> rv.ops.dense([[1.0, 2.0]], [[1.0, 3.0], [2.0, -4.0]], [0.5, 0.5], activation="relu").numpy()
+    array([[5.5, 0. ]], dtype=float32)
+    """
+    if activation in ("softmax", "log_softmax"):  # over whole rows: not for an epilogue
+        return getattr(ranvier.ops, activation)(dense(x, kernel, bias))
+    name = "linear" if activation is None else "silu" if activation == "swish" else activation
+    return Dense.apply(x, kernel, bias, activation=name)

@@ -48,7 +48,7 @@ class Lstm(Function):
             wrap(self.kernels.matmul_forward(dz, kernel.array, False, True)) if self.needs[0] else None,
             weights(x) if self.needs[1] else None,
             weights(h_before) if self.needs[2] else None,
-            ranvier.ops.sum(wrap(flat), axis=0) if self.needs[3] else None,
+            wrap(self.kernels.column_sums(flat)) if self.needs[3] else None,
             wrap(initial_dh),
             wrap(initial_dc),
             None,

@@ -1,10 +1,18 @@
-"""Matrix products in NumPy."""
+"""Matrix products in NumPy: matmul, dense and their gradients."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-__all__ = ["matmul_forward"]
+from ranvier.reference import activation as activations
+
+__all__ = ["column_sums", "dense_backward", "dense_forward", "matmul_forward"]
+
+_OPTIONS: dict[str, tuple[Any, ...]] = {"leaky_relu": (0.2,), "elu": (1.0,), "gelu": (True,)}
+_FROM_OUTPUT = ("relu", "sigmoid", "tanh")  # their slope follows from y; the others' from the sum before
 
 
 def matmul_forward(
@@ -13,3 +21,45 @@ def matmul_forward(
     a = np.swapaxes(x1, -1, -2) if transpose_x1 else x1
     b = np.swapaxes(x2, -1, -2) if transpose_x2 else x2
     return np.matmul(a, b)
+
+
+def _activation(name: str, direction: str) -> Callable[..., np.ndarray]:
+    function = getattr(activations, f"{name}_{direction}")
+    return lambda *arrays: function(*arrays, *_OPTIONS.get(name, ()))
+
+
+def dense_forward(
+    x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, activation: str, keep_sum: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    z = x @ kernel if bias is None else x @ kernel + bias
+    if activation == "linear":
+        return z, None
+    y = _activation(activation, "forward")(z)
+    return y, z if keep_sum and activation not in _FROM_OUTPUT else None
+
+
+def dense_backward(
+    x: np.ndarray,
+    kernel: np.ndarray,
+    saved: np.ndarray,
+    dy: np.ndarray,
+    activation: str,
+    want_x: bool,
+    want_kernel: bool,
+    want_bias: bool,
+) -> tuple[np.ndarray | None, ...]:
+    dz = dy if activation == "linear" else _activation(activation, "backward")(saved, dy)
+    flat_x, flat_dz = x.reshape(_rows(x), x.shape[-1]), dz.reshape(_rows(x), dz.shape[-1])
+    return (
+        dz @ kernel.T if want_x else None,
+        flat_x.T @ flat_dz if want_kernel else None,
+        flat_dz.sum(0) if want_bias else None,
+    )
+
+
+def _rows(x: np.ndarray) -> int:
+    return int(np.prod(x.shape[:-1]))
+
+
+def column_sums(x: np.ndarray) -> np.ndarray:
+    return x.sum(0)
