@@ -134,10 +134,10 @@ using OptionalArray = std::optional<Array>;
 Activation dense_activation(const std::string& name) {
   using Kind = ActivationKind;
   static const std::pair<const char*, Activation> kNamed[] = {
-      {"linear", {Kind::Linear, 0}},       {"relu", {Kind::Relu, 0}},         {"leaky_relu", {Kind::LeakyRelu, 0.2}},
-      {"elu", {Kind::Elu, 1}},             {"selu", {Kind::Selu, 0}},         {"gelu", {Kind::Gelu, 0}},
-      {"silu", {Kind::Silu, 0}},           {"swish", {Kind::Silu, 0}},        {"softplus", {Kind::Softplus, 0}},
-      {"sigmoid", {Kind::Sigmoid, 0}},     {"tanh", {Kind::Tanh, 0}},
+      {"linear", {Kind::Linear, 0}},   {"relu", {Kind::Relu, 0}},  {"leaky_relu", {Kind::LeakyRelu, 0.2}},
+      {"elu", {Kind::Elu, 1}},         {"selu", {Kind::Selu, 0}},  {"gelu", {Kind::Gelu, 0}},
+      {"silu", {Kind::Silu, 0}},       {"swish", {Kind::Silu, 0}}, {"softplus", {Kind::Softplus, 0}},
+      {"sigmoid", {Kind::Sigmoid, 0}}, {"tanh", {Kind::Tanh, 0}},
   };
   for (const auto& [known, activation] : kNamed) {
     if (name == known) return activation;
@@ -223,8 +223,7 @@ std::tuple<OptionalArray, OptionalArray, OptionalArray> dense_backward(const Arr
     using T = decltype(type);
     const GemmKernels<T>& gemm = kernels.gemm.template get<T>();
     if (!linear && dy.size() > 0) {
-      kernels.activation.template get<T>().backward(activation, saved.data<T>(), dy.data<T>(), dz.data<T>(),
-                                                    dy.size());
+      kernels.activation.template get<T>().backward(activation, saved.data<T>(), dy.data<T>(), dz.data<T>(), dy.size());
     }
     if (dbias) gemm.column_sums(dz.data<T>(), s.rows, s.outputs, dbias->data<T>());
     GemmArguments<T> product;

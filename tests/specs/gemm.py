@@ -1,4 +1,4 @@
-"""Matrix products."""
+"""Matrix products: matmul, dense."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import ranvier as rv
-from tests.opspec import Call, OpSpec, Refused, linear_bound, linear_gradient_bound, normal, seeds
+from tests.opspec import Call, OpSpec, Refused, gamma, linear_bound, linear_gradient_bound, normal, seeds, smallest
 
 
 @st.composite
@@ -76,6 +76,107 @@ MATMUL_REFUSED = (
     Refused(Call({"x1": ones((2, 3), np.float32), "x2": ones((3, 4))}), TypeError, "x2"),
 )
 
+# --- dense ----------------------------------------------------------------------------------------------
+
+ACTIVATIONS = (
+    *(None, "linear", "relu", "leaky_relu", "elu", "selu", "gelu"),
+    *("silu", "swish", "softplus", "sigmoid", "tanh", "softmax", "log_softmax"),
+)
+KINKED = ("relu", "leaky_relu", "selu")  # the slope jumps at 0
+STEEPEST = 1.76  # largest slope of any of them (selu), and largest rate at which a slope changes
+
+
+@st.composite
+def dense_calls(
+    draw: Any, max_side: int = 40, scale: float = 1.0, activations: tuple[str | None, ...] = ACTIVATIONS
+) -> Call:
+    batch = tuple(draw(st.lists(st.integers(0, max_side), max_size=2)))
+    inputs, outputs = draw(st.integers(0, max_side)), draw(st.integers(0, max_side))
+    seed = draw(seeds)
+    arrays: dict[str, Any] = {
+        "x": normal((*batch, inputs), seed, scale),
+        "kernel": normal((inputs, outputs), seed + 1, scale),
+        "bias": normal((outputs,), seed + 2, scale) if draw(st.booleans()) else None,
+    }
+    return Call(arrays, {"activation": draw(st.sampled_from(activations))})
+
+
+@st.composite
+def dense_integers(draw: Any) -> Call:
+    call = draw(dense_calls(max_side=30, activations=(None, "relu")))
+    return Call({k: None if v is None else np.round(3 * v) for k, v in call.arrays.items()}, call.options)
+
+
+def sums_of(call: Call) -> tuple[np.ndarray, np.ndarray]:
+    """x kernel + bias, and the same on absolute values."""
+    x, kernel = (np.asarray(call.arrays[k], np.float64) for k in ("x", "kernel"))
+    bias = np.zeros(kernel.shape[1]) if call.arrays["bias"] is None else np.asarray(call.arrays["bias"], np.float64)
+    return x @ kernel + bias, np.abs(x) @ np.abs(kernel) + np.abs(bias)
+
+
+def sum_error(call: Call, eps: float) -> np.ndarray:
+    kernel = call.arrays["kernel"]
+    assert kernel is not None
+    return gamma(kernel.shape[0] + 2, eps) * sums_of(call)[1] + smallest(eps)
+
+
+def dense_bound(call: Call, expected: list[np.ndarray], eps: float) -> list[Any]:
+    """The sum's error times the steepest slope, and some ulps of the activation (of a row of `n` in softmax)."""
+    error, name = sum_error(call, eps), call.options["activation"]
+    if name in (None, "linear", "relu"):
+        return [error]
+    if name in ("softmax", "log_softmax"):
+        z = sums_of(call)[0]
+        widest = np.max(np.abs(z), axis=-1, keepdims=True, initial=0)
+        row = np.max(error, axis=-1, keepdims=True, initial=0)
+        return [4 * row + gamma(4 * z.shape[-1] + 32, eps) * (widest + 1) + 4 * eps * np.abs(expected[0])]
+    return [STEEPEST * error + 8 * eps * (np.abs(sums_of(call)[0]) + 1)]
+
+
+def dense_gradient_bound(
+    call: Call, dys: list[np.ndarray], expected: dict[str, np.ndarray], eps: float
+) -> dict[str, Any]:
+    name, (dy,) = call.options["activation"], dys
+    x, kernel = (np.abs(np.asarray(call.arrays[k], np.float64)) for k in ("x", "kernel"))
+    z, error, size = sums_of(call)[0], sum_error(call, eps), np.abs(dy)
+    if name in ("softmax", "log_softmax"):
+        size = size + size.sum(-1, keepdims=True)
+        error = np.broadcast_to(np.max(error, axis=-1, keepdims=True, initial=0) * 4, size.shape)
+        wide = np.max(np.abs(z), axis=-1, keepdims=True, initial=0)
+        dz_error = size * (error + gamma(4 * z.shape[-1] + 64, eps) * (wide + 1))
+    elif name in (None, "linear"):
+        dz_error = np.zeros_like(size)
+    else:
+        jumps = np.abs(z) <= error if name in KINKED else np.zeros(z.shape, bool)
+        dz_error = size * (STEEPEST * error + 16 * eps * (np.abs(z) + 1) + np.where(jumps, STEEPEST, 0))
+    size = STEEPEST * size
+    rows = int(np.prod(x.shape[:-1]))
+    flat_x = x.reshape(rows, x.shape[-1])
+    over_rows = (dz_error + gamma(rows + 8, eps) * size).reshape(rows, z.shape[-1])
+    bounds = {
+        "x": (dz_error + gamma(z.shape[-1] + 8, eps) * size) @ kernel.T + smallest(eps),
+        "kernel": flat_x.T @ over_rows + smallest(eps),
+        "bias": over_rows.sum(0) + smallest(eps),
+    }
+    return {k: bounds[k] for k in expected}
+
+
+DENSE_REFUSED = (
+    Refused(
+        Call({"x": ones((2, 3)), "kernel": ones((4, 5))}), ValueError, "kernel has 4 inputs (shape 4x5) but x has 3"
+    ),
+    Refused(Call({"x": ones((2, 3)), "kernel": ones((3, 5)), "bias": ones(4)}), ValueError, "bias must have shape 5"),
+    Refused(Call({"x": ones((2, 3)), "kernel": ones(3)}), ValueError, "kernel must have rank 2"),
+    Refused(Call({"x": ones(()), "kernel": ones((3, 5))}), ValueError, "x must have rank 1 or more"),
+    Refused(
+        Call({"x": ones((2, 3)), "kernel": ones((3, 5))}, {"activation": "relo"}),
+        ValueError,
+        "unknown activation 'relo'",
+    ),
+    Refused(Call({"x": ones((2, 3), np.int32), "kernel": ones((3, 5))}), TypeError, "x must be floating"),
+    Refused(Call({"x": ones((2, 3), np.float32), "kernel": ones((3, 5))}), TypeError, "x is float32 but kernel is"),
+)
+
 SPECS: list[OpSpec] = [
     OpSpec(
         op=rv.ops.matmul,
@@ -88,5 +189,16 @@ SPECS: list[OpSpec] = [
         refused=MATMUL_REFUSED,
         twice=True,
         nan=True,
+    ),
+    OpSpec(
+        op=rv.ops.dense,
+        calls=dense_calls(),
+        bound=dense_bound,
+        gradients=("x", "kernel", "bias"),
+        gradient_bound=dense_gradient_bound,
+        gradient_calls=dense_calls(max_side=3, scale=0.8),
+        integers=dense_integers(),
+        refused=DENSE_REFUSED,
+        twice=True,
     ),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import ranvier
@@ -56,7 +57,7 @@ class Matmul(Function):
         ta, tb = self.transposed
         if b.ndim == 2 and a.ndim > 2 and not ta:  # one matrix for the whole batch: one product sums over it
             reshape = ranvier.ops.reshape
-            a = reshape(a, (a.size // a.shape[-1] if a.size else 0, a.shape[-1]))
+            a = reshape(a, (math.prod(a.shape[:-1]), a.shape[-1]))
             dy = reshape(dy, (a.shape[0], dy.shape[-1]))
         db = _product(dy, a, True, ta) if tb else _product(a, dy, not ta, False)
         return ranvier.ops.reshape(_summed_to(db, b.shape), shape)
@@ -86,7 +87,7 @@ class Dense(Function):
             z = matmul(x, kernel)
             z = z if bias is None else z + bias
             dz = ranvier.autograd.grad(getattr(ranvier.ops, self.activation)(z), z, dy, create_graph=True)
-        rows = dz.size // dz.shape[-1] if dz.size else 0
+        rows = math.prod(dz.shape[:-1])
         flat = ranvier.ops.reshape(dz, (rows, dz.shape[-1]))
         return (
             matmul(dz, kernel, transpose_x2=True) if self.needs[0] else None,

@@ -84,9 +84,7 @@ def lstm(
     return outputs, h, c
 
 
-def lstm_cell(
-    x: Any, h: Any, c: Any, kernel: Any, recurrent_kernel: Any, bias: Any = None
-) -> tuple[Tensor, Tensor]:
+def lstm_cell(x: Any, h: Any, c: Any, kernel: Any, recurrent_kernel: Any, bias: Any = None) -> tuple[Tensor, Tensor]:
     """One step of ``lstm``: x (N, I), h and c (N, H) -> the next h and c (N, H).
 
     A sequence of length one: the same weights, dtypes and errors as ``lstm``. Source: Keras ``layers.LSTMCell``;
