@@ -4,9 +4,201 @@
 
 namespace ranvier {
 namespace RANVIER_ISA {
+namespace {
+
+// --- the pass that all optimizers share: load, clip, decay, update, store -----------------------------------
+
+template <typename T, typename Update>
+RANVIER_INLINE void update_vector(const StepChunk<T>& chunk, int64_t i, int64_t n, const StepOptions& step, T decay,
+                                  const Update& update) {
+  constexpr int kSlots = Update::kSlots;
+  const Vec<T> limit = broadcast(T(step.clip_value));
+  const Vec<T> scaled = load_partial(chunk.gradient + i, n) * broadcast(T(chunk.gradient_scale));
+  const Vec<T> gradient = max(min(scaled, limit), -limit);
+  Vec<T> parameter = load_partial(chunk.parameter + i, n);
+  if (decay != 0) parameter = parameter - parameter * broadcast(decay);
+  Vec<T> slots[kSlots + 1];  // one more: there are no arrays of none
+  for (int s = 0; s < kSlots; ++s) slots[s] = load_partial(chunk.slots[s] + i, n);
+  update(parameter, gradient, slots);
+  for (int s = 0; s < kSlots; ++s) store_partial(chunk.slots[s] + i, slots[s], n);
+  store_partial(chunk.parameter + i, parameter, n);
+}
+
+template <typename T, typename Update>
+void each_element(StepChunks<T> all, StepOptions step, const Update& update) {
+  const T decay = T(step.learning_rate * step.weight_decay);
+  parallel(0, all.count, all.grain, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      const StepChunk<T> chunk = all.chunks[c];
+      int64_t i = 0;
+      for (; i + kWidth<T> <= chunk.size; i += kWidth<T>) update_vector(chunk, i, kWidth<T>, step, decay, update);
+      if (i < chunk.size) update_vector(chunk, i, chunk.size - i, step, decay, update);
+    }
+  });
+}
+
+// --- the optimizers: each says how one vector of a parameter and its state moves ----------------------------
+
+template <typename T>
+struct PlainSgd {
+  static constexpr int kSlots = 0;
+  Vec<T> learning_rate;
+  RANVIER_INLINE void operator()(Vec<T>& p, Vec<T> g, Vec<T>*) const { p -= g * learning_rate; }
+};
+
+template <typename T>
+struct MomentumSgd {
+  static constexpr int kSlots = 1;
+  Vec<T> learning_rate, momentum;
+  bool nesterov;
+  RANVIER_INLINE void operator()(Vec<T>& p, Vec<T> g, Vec<T>* slots) const {
+    Vec<T>& v = slots[0];
+    v = v * momentum - g * learning_rate;
+    p += nesterov ? v * momentum - g * learning_rate : v;
+  }
+};
+
+template <typename T>
+struct Adagrad {
+  static constexpr int kSlots = 1;
+  Vec<T> learning_rate, epsilon;
+  RANVIER_INLINE void operator()(Vec<T>& p, Vec<T> g, Vec<T>* slots) const {
+    slots[0] += g * g;
+    p -= learning_rate * g / sqrt(slots[0] + epsilon);
+  }
+};
+
+template <typename T>
+struct Adadelta {
+  static constexpr int kSlots = 2;
+  Vec<T> learning_rate, rho, rest, epsilon;
+  RANVIER_INLINE void operator()(Vec<T>& p, Vec<T> g, Vec<T>* slots) const {
+    Vec<T>&squares = slots[0], &deltas = slots[1];
+    squares = rho * squares + rest * (g * g);
+    const Vec<T> delta = -(sqrt(deltas + epsilon) * g) / sqrt(squares + epsilon);
+    deltas = rho * deltas + rest * (delta * delta);
+    p += learning_rate * delta;
+  }
+};
+
+template <typename T, bool kMomentum, bool kCentred>
+struct Rmsprop {
+  static constexpr int kSlots = 1 + kMomentum + kCentred;
+  Vec<T> learning_rate, rho, rest, momentum, epsilon;
+  RANVIER_INLINE void operator()(Vec<T>& p, Vec<T> g, Vec<T>* slots) const {
+    Vec<T>& velocity = slots[0];
+    velocity = rho * velocity + rest * (g * g);
+    Vec<T> spread = velocity;
+    if (kCentred) {  // a variance: what rounding takes below zero is zero
+      Vec<T>& average = slots[kSlots - 1];
+      average = rho * average + rest * g;
+      spread = max(velocity - average * average, Vec<T>{});
+    }
+    Vec<T> step = learning_rate * g / sqrt(spread + epsilon);
+    if (kMomentum) step = slots[1] = momentum * slots[1] + step;
+    p -= step;
+  }
+};
+
+template <typename T, bool kAmsgrad>
+struct Adam {
+  static constexpr int kSlots = 2 + kAmsgrad;
+  Vec<T> alpha, rest_1, rest_2, epsilon;
+  RANVIER_INLINE void operator()(Vec<T>& p, Vec<T> g, Vec<T>* slots) const {
+    Vec<T>&m = slots[0], &v = slots[1];
+    m += (g - m) * rest_1;
+    v += (g * g - v) * rest_2;
+    Vec<T> scale = v;
+    if (kAmsgrad) scale = slots[kSlots - 1] = max(slots[kSlots - 1], v);
+    p -= m * alpha / (sqrt(scale) + epsilon);
+  }
+};
+
+// --- the table's entries --------------------------------------------------------------------------------------
+
+template <typename T>
+Vec<T> constant(double value) {
+  return broadcast(T(value));
+}
+
+template <typename T>
+void sgd(StepChunks<T> all, StepOptions step, SgdOptions sgd, bool has_velocity) {
+  const Vec<T> rate = constant<T>(step.learning_rate);
+  if (!has_velocity) return each_element(all, step, PlainSgd<T>{rate});
+  each_element(all, step, MomentumSgd<T>{rate, constant<T>(sgd.momentum), sgd.nesterov});
+}
+
+template <typename T>
+void adagrad(StepChunks<T> all, StepOptions step, double epsilon) {
+  each_element(all, step, Adagrad<T>{constant<T>(step.learning_rate), constant<T>(epsilon)});
+}
+
+template <typename T>
+void adadelta(StepChunks<T> all, StepOptions step, double rho, double epsilon) {
+  each_element(
+      all, step,
+      Adadelta<T>{constant<T>(step.learning_rate), constant<T>(rho), constant<T>(1 - rho), constant<T>(epsilon)});
+}
+
+template <typename T, bool kMomentum, bool kCentred>
+void rmsprop_of(StepChunks<T> all, StepOptions step, RmspropOptions o) {
+  each_element(
+      all, step,
+      Rmsprop<T, kMomentum, kCentred>{constant<T>(step.learning_rate), constant<T>(o.rho), constant<T>(1 - o.rho),
+                                      constant<T>(o.momentum), constant<T>(o.epsilon)});
+}
+
+template <typename T>
+void rmsprop(StepChunks<T> all, StepOptions step, RmspropOptions options, bool has_momentum, bool centred) {
+  if (has_momentum && centred) return rmsprop_of<T, true, true>(all, step, options);
+  if (has_momentum) return rmsprop_of<T, true, false>(all, step, options);
+  if (centred) return rmsprop_of<T, false, true>(all, step, options);
+  rmsprop_of<T, false, false>(all, step, options);
+}
+
+template <typename T, bool kAmsgrad>
+void adam_of(StepChunks<T> all, StepOptions step, AdamOptions o) {
+  each_element(all, step,
+               Adam<T, kAmsgrad>{constant<T>(step.learning_rate * o.correction), constant<T>(1 - o.beta_1),
+                                 constant<T>(1 - o.beta_2), constant<T>(o.epsilon)});
+}
+
+template <typename T>
+void adam(StepChunks<T> all, StepOptions step, AdamOptions options, bool amsgrad) {
+  if (amsgrad) return adam_of<T, true>(all, step, options);
+  adam_of<T, false>(all, step, options);
+}
+
+// --- gradient norms: per chunk in double, so that the sum of squares of large float32 does not overflow -------
+
+template <typename T>
+double sum_of_squares(const T* g, int64_t n) {
+  constexpr int kLanes = 16;
+  double lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int k = 0; k < kLanes; ++k) lanes[k] += double(g[i + k]) * double(g[i + k]);
+  }
+  for (int k = 0; i + k < n; ++k) lanes[k] += double(g[i + k]) * double(g[i + k]);
+  double total = 0;
+  for (int k = 0; k < kLanes; ++k) total += lanes[k];
+  return total;
+}
+
+template <typename T>
+void sums_of_squares(StepChunks<T> all, double* sums) {
+  parallel(0, all.count, all.grain, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) sums[c] = sum_of_squares(all.chunks[c].gradient, all.chunks[c].size);
+  });
+}
+
+}  // namespace
 
 extern const PerType<OptimizerKernels> optimizer_kernels;
-const PerType<OptimizerKernels> optimizer_kernels = {};
+const PerType<OptimizerKernels> optimizer_kernels = {
+    {sums_of_squares<float>, sgd<float>, adagrad<float>, adadelta<float>, rmsprop<float>, adam<float>},
+    {sums_of_squares<double>, sgd<double>, adagrad<double>, adadelta<double>, rmsprop<double>, adam<double>},
+};
 
 }  // namespace RANVIER_ISA
 }  // namespace ranvier

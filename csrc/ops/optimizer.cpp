@@ -1,9 +1,302 @@
 #include "ops/optimizer.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/checks.h"
+#include "core/dispatch.h"
 #include "ops/binding.h"
 
 namespace ranvier {
+namespace {
 
-void bind_optimizer(py::module_& m) { (void)m; }
+using Arrays = std::vector<Array>;
+
+// One list of arrays that belongs to the parameters, by name: gradients, velocities, ...
+struct NamedList {
+  const char* name;
+  const Arrays* arrays;
+};
+
+// Everything that a step reads and writes.
+struct Lists {
+  const char* op;
+  NamedList parameters;
+  NamedList gradients;
+  std::vector<NamedList> slots;
+};
+
+struct Clipping {
+  std::optional<double> norm, value, global_norm;
+};
+
+// --- checks -------------------------------------------------------------------------------------------------
+
+std::string element(const NamedList& list, std::size_t i) { return message(list.name, "[", i, "]"); }
+
+void check_list(const Lists& lists, const NamedList& list) {
+  const Arrays &parameters = *lists.parameters.arrays, &arrays = *list.arrays;
+  if (arrays.size() != parameters.size()) {
+    throw ValueError(message(lists.op, ": ", arrays.size(), " ", list.name, " for ", parameters.size(), " parameters"));
+  }
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    const std::string parameter = element(lists.parameters, i), name = element(list, i);
+    check_alike(lists.op, {{parameter.c_str(), parameters[i]}, {name.c_str(), arrays[i]}});
+    check_shape(lists.op, name.c_str(), arrays[i], parameters[i].shape());
+    if (&list != &lists.gradients) check_writable(lists.op, name.c_str(), arrays[i]);
+  }
+}
+
+// A stretch of memory that a step touches, for the check that none is written twice or read where another writes.
+struct Stretch {
+  const char* begin;
+  const char* end;
+  const NamedList* list;
+  std::size_t index;
+  bool written;
+};
+
+void add_stretches(std::vector<Stretch>& all, const NamedList& list, bool written) {
+  for (std::size_t i = 0; i < list.arrays->size(); ++i) {
+    const Array& array = (*list.arrays)[i];
+    const char* begin = static_cast<const char*>(array.raw());
+    if (array.size() > 0) all.push_back({begin, begin + array.bytes(), &list, i, written});
+  }
+}
+
+void check_apart(const Lists& lists) {
+  std::vector<Stretch> all;
+  add_stretches(all, lists.parameters, true);
+  add_stretches(all, lists.gradients, false);
+  for (const NamedList& slot : lists.slots) add_stretches(all, slot, true);
+  std::sort(all.begin(), all.end(), [](const Stretch& a, const Stretch& b) { return a.begin < b.begin; });
+  const Stretch *last = nullptr, *last_written = nullptr;  // of those before, the ones that reach farthest
+  for (const Stretch& next : all) {
+    const Stretch* other = next.written ? last : last_written;
+    if (other != nullptr && next.begin < other->end) {
+      throw ValueError(message(lists.op, ": ", element(*next.list, next.index), " shares memory with ",
+                               element(*other->list, other->index), "; each array may be given once"));
+    }
+    if (last == nullptr || next.end > last->end) last = &next;
+    if (next.written && (last_written == nullptr || next.end > last_written->end)) last_written = &next;
+  }
+}
+
+void check_lists(const Lists& lists) {
+  const Arrays& parameters = *lists.parameters.arrays;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const std::string first = element(lists.parameters, 0), name = element(lists.parameters, i);
+    check_floating(lists.op, name.c_str(), parameters[i]);
+    check_alike(lists.op, {{first.c_str(), parameters[0]}, {name.c_str(), parameters[i]}});
+    check_writable(lists.op, name.c_str(), parameters[i]);
+  }
+  check_list(lists, lists.gradients);
+  for (const NamedList& slot : lists.slots) check_list(lists, slot);
+  check_apart(lists);
+}
+
+void check_between(const char* op, const char* name, double value, double low, double high) {
+  if (value >= low && value <= high) return;
+  throw ValueError(message(op, ": ", name, " must be between ", low, " and ", high, " but is ", value));
+}
+
+void check_not_negative(const char* op, const char* name, double value) {
+  if (value >= 0 && std::isfinite(value)) return;
+  throw ValueError(message(op, ": ", name, " must be finite and not negative but is ", value));
+}
+
+void check_step(const char* op, double learning_rate, std::optional<double> weight_decay, const Clipping& clipping) {
+  if (!std::isfinite(learning_rate))
+    throw ValueError(message(op, ": learning_rate must be finite but is ", learning_rate));
+  if (weight_decay) check_not_negative(op, "weight_decay", *weight_decay);
+  if (clipping.norm.has_value() + clipping.value.has_value() + clipping.global_norm.has_value() > 1) {
+    throw ValueError(message(op, ": only one of clipnorm, clipvalue and global_clipnorm may be given"));
+  }
+  if (clipping.norm) check_not_negative(op, "clipnorm", *clipping.norm);
+  if (clipping.value) check_not_negative(op, "clipvalue", *clipping.value);
+  if (clipping.global_norm) check_not_negative(op, "global_clipnorm", *clipping.global_norm);
+}
+
+// --- chunks and clipping --------------------------------------------------------------------------------------
+
+template <typename T>
+std::vector<StepChunk<T>> chunks_of(const Lists& lists) {
+  std::vector<StepChunk<T>> chunks;
+  for (std::size_t i = 0; i < lists.parameters.arrays->size(); ++i) {
+    Array parameter = (*lists.parameters.arrays)[i];
+    for (int64_t at = 0; at < parameter.size(); at += kStepChunk) {
+      StepChunk<T> chunk{parameter.data<T>() + at,
+                         (*lists.gradients.arrays)[i].data<T>() + at,
+                         {},
+                         std::min(kStepChunk, parameter.size() - at),
+                         1.0};
+      for (std::size_t s = 0; s < lists.slots.size(); ++s) {
+        chunk.slots[s] = Array((*lists.slots[s].arrays)[i]).data<T>() + at;
+      }
+      chunks.push_back(chunk);
+    }
+  }
+  return chunks;
+}
+
+template <typename T>
+StepChunks<T> view_of(const std::vector<StepChunk<T>>& chunks) {
+  int64_t elements = 1;
+  for (const StepChunk<T>& chunk : chunks) elements += chunk.size;
+  const int64_t count = static_cast<int64_t>(chunks.size());
+  return {chunks.data(), count, std::max<int64_t>(1, kStepChunk * count / elements)};  // small tensors travel together
+}
+
+// limit / max(norm, limit); NaN for a norm of NaN, so that no step hides one.
+double scale_for(double sum_of_squares, double limit) {
+  const double norm = std::sqrt(sum_of_squares);
+  return norm <= limit ? 1.0 : limit / norm;
+}
+
+// The sums run over the chunks in order, whatever the threads did.
+template <typename T>
+void clip_by_norm(const Lists& lists, const Clipping& clipping, const std::vector<double>& sums,
+                  std::vector<StepChunk<T>>& chunks) {
+  double all = 0;
+  for (double sum : sums) all += sum;
+  std::size_t at = 0;
+  for (const Array& parameter : *lists.parameters.arrays) {
+    const std::size_t end = at + (parameter.size() + kStepChunk - 1) / kStepChunk;
+    double own = 0;
+    for (std::size_t c = at; c < end; ++c) own += sums[c];
+    const double scale = clipping.norm        ? scale_for(own, *clipping.norm)
+                         : std::isfinite(all) ? scale_for(all, *clipping.global_norm)
+                                              : std::numeric_limits<double>::quiet_NaN();
+    for (; at < end; ++at) chunks[at].gradient_scale = scale;
+  }
+}
+
+// Checks, chunks, clips, and calls run(kernels, chunks, options) on the device's kernels.
+template <typename Run>
+void step(Lists lists, double learning_rate, std::optional<double> weight_decay, const Clipping& clipping, Run&& run) {
+  check_step(lists.op, learning_rate, weight_decay, clipping);
+  check_lists(lists);
+  for (const Array& parameter : *lists.parameters.arrays) parameter.bump_version();
+  for (const NamedList& slot : lists.slots) {
+    for (const Array& array : *slot.arrays) array.bump_version();
+  }
+  if (lists.parameters.arrays->empty()) return;
+  const double infinity = std::numeric_limits<double>::infinity();
+  const StepOptions options{learning_rate, weight_decay.value_or(0), clipping.value.value_or(infinity)};
+  dispatch(lists.op, lists.parameters.arrays->front(), [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    const OptimizerKernels<T>& optimizer = kernels.optimizer.template get<T>();
+    std::vector<StepChunk<T>> chunks = chunks_of<T>(lists);
+    if (clipping.norm || clipping.global_norm) {
+      std::vector<double> sums(chunks.size());
+      optimizer.sums_of_squares(view_of(chunks), sums.data());
+      clip_by_norm(lists, clipping, sums, chunks);
+    }
+    run(optimizer, view_of(chunks), options);
+  });
+}
+
+// --- the ops --------------------------------------------------------------------------------------------------
+
+using Option = std::optional<double>;
+using OptionalArrays = std::optional<Arrays>;
+
+void sgd_step(const Arrays& parameters, const Arrays& gradients, const OptionalArrays& velocities, double learning_rate,
+              double momentum, bool nesterov, Option weight_decay, Option clipnorm, Option clipvalue,
+              Option global_clipnorm) {
+  Lists lists{"sgd_step", {"parameters", &parameters}, {"gradients", &gradients}, {}};
+  check_between(lists.op, "momentum", momentum, 0, 1);
+  if (velocities) lists.slots.push_back({"velocities", &*velocities});
+  if (!velocities && momentum != 0) throw ValueError("sgd_step: momentum needs velocities, one array per parameter");
+  step(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm},
+       [&](const auto& kernels, auto chunks, const StepOptions& options) {
+         kernels.sgd(chunks, options, {momentum, nesterov}, velocities.has_value());
+       });
+}
+
+void adagrad_step(const Arrays& parameters, const Arrays& gradients, const Arrays& accumulators, double learning_rate,
+                  double epsilon, Option weight_decay, Option clipnorm, Option clipvalue, Option global_clipnorm) {
+  Lists lists{
+      "adagrad_step", {"parameters", &parameters}, {"gradients", &gradients}, {{"accumulators", &accumulators}}};
+  check_not_negative(lists.op, "epsilon", epsilon);
+  step(
+      lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm},
+      [&](const auto& kernels, auto chunks, const StepOptions& options) { kernels.adagrad(chunks, options, epsilon); });
+}
+
+void adadelta_step(const Arrays& parameters, const Arrays& gradients, const Arrays& accumulated_gradients,
+                   const Arrays& accumulated_deltas, double learning_rate, double rho, double epsilon,
+                   Option weight_decay, Option clipnorm, Option clipvalue, Option global_clipnorm) {
+  Lists lists{"adadelta_step",
+              {"parameters", &parameters},
+              {"gradients", &gradients},
+              {{"accumulated_gradients", &accumulated_gradients}, {"accumulated_deltas", &accumulated_deltas}}};
+  check_between(lists.op, "rho", rho, 0, 1);
+  check_not_negative(lists.op, "epsilon", epsilon);
+  step(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm},
+       [&](const auto& kernels, auto chunks, const StepOptions& options) {
+         kernels.adadelta(chunks, options, rho, epsilon);
+       });
+}
+
+void rmsprop_step(const Arrays& parameters, const Arrays& gradients, const Arrays& velocities,
+                  const OptionalArrays& momentums, const OptionalArrays& average_gradients, double learning_rate,
+                  double rho, double momentum, double epsilon, Option weight_decay, Option clipnorm, Option clipvalue,
+                  Option global_clipnorm) {
+  Lists lists{"rmsprop_step", {"parameters", &parameters}, {"gradients", &gradients}, {{"velocities", &velocities}}};
+  check_between(lists.op, "rho", rho, 0, 1);
+  check_between(lists.op, "momentum", momentum, 0, 1);
+  check_not_negative(lists.op, "epsilon", epsilon);
+  if (!momentums && momentum != 0) throw ValueError("rmsprop_step: momentum needs momentums, one array per parameter");
+  if (momentums) lists.slots.push_back({"momentums", &*momentums});
+  if (average_gradients) lists.slots.push_back({"average_gradients", &*average_gradients});
+  step(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm},
+       [&](const auto& kernels, auto chunks, const StepOptions& options) {
+         kernels.rmsprop(chunks, options, {rho, momentum, epsilon}, momentums.has_value(),
+                         average_gradients.has_value());
+       });
+}
+
+void adam_step(const Arrays& parameters, const Arrays& gradients, const Arrays& momentums, const Arrays& velocities,
+               const OptionalArrays& max_velocities, double learning_rate, int64_t iteration, double beta_1,
+               double beta_2, double epsilon, Option weight_decay, Option clipnorm, Option clipvalue,
+               Option global_clipnorm) {
+  Lists lists{"adam_step",
+              {"parameters", &parameters},
+              {"gradients", &gradients},
+              {{"momentums", &momentums}, {"velocities", &velocities}}};
+  check_positive(lists.op, "iteration (counted from 1)", iteration);
+  check_between(lists.op, "beta_1", beta_1, 0, std::nextafter(1.0, 0.0));
+  check_between(lists.op, "beta_2", beta_2, 0, std::nextafter(1.0, 0.0));
+  check_not_negative(lists.op, "epsilon", epsilon);
+  if (max_velocities) lists.slots.push_back({"max_velocities", &*max_velocities});
+  const double t = static_cast<double>(iteration);
+  const double correction = std::sqrt(1 - std::pow(beta_2, t)) / (1 - std::pow(beta_1, t));
+  step(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm},
+       [&](const auto& kernels, auto chunks, const StepOptions& options) {
+         kernels.adam(chunks, options, {beta_1, beta_2, epsilon, correction}, max_velocities.has_value());
+       });
+}
+
+}  // namespace
+
+void bind_optimizer(py::module_& m) {
+  const py::arg_v decay = ("weight_decay"_a = py::none()), norm = ("clipnorm"_a = py::none()),
+                  value = ("clipvalue"_a = py::none()), global = ("global_clipnorm"_a = py::none());
+  m.def("sgd_step", &sgd_step, "parameters"_a, "gradients"_a, "velocities"_a = py::none(), py::kw_only(),
+        "learning_rate"_a, "momentum"_a = 0.0, "nesterov"_a = false, decay, norm, value, global, releases_gil());
+  m.def("adagrad_step", &adagrad_step, "parameters"_a, "gradients"_a, "accumulators"_a, py::kw_only(),
+        "learning_rate"_a, "epsilon"_a = 1e-7, decay, norm, value, global, releases_gil());
+  m.def("adadelta_step", &adadelta_step, "parameters"_a, "gradients"_a, "accumulated_gradients"_a,
+        "accumulated_deltas"_a, py::kw_only(), "learning_rate"_a, "rho"_a = 0.95, "epsilon"_a = 1e-7, decay, norm,
+        value, global, releases_gil());
+  m.def("rmsprop_step", &rmsprop_step, "parameters"_a, "gradients"_a, "velocities"_a, "momentums"_a = py::none(),
+        "average_gradients"_a = py::none(), py::kw_only(), "learning_rate"_a, "rho"_a = 0.9, "momentum"_a = 0.0,
+        "epsilon"_a = 1e-7, decay, norm, value, global, releases_gil());
+  m.def("adam_step", &adam_step, "parameters"_a, "gradients"_a, "momentums"_a, "velocities"_a,
+        "max_velocities"_a = py::none(), py::kw_only(), "learning_rate"_a, "iteration"_a, "beta_1"_a = 0.9,
+        "beta_2"_a = 0.999, "epsilon"_a = 1e-7, decay, norm, value, global, releases_gil());
+}
 
 }  // namespace ranvier
