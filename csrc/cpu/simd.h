@@ -102,8 +102,9 @@ RANVIER_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
 RANVIER_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
   return (Vec<double>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
 }
-RANVIER_INLINE Vec<float> sqrt(Vec<float> v) { return (Vec<float>)_mm512_sqrt_ps((__m512)v); }
-RANVIER_INLINE Vec<double> sqrt(Vec<double> v) { return (Vec<double>)_mm512_sqrt_pd((__m512d)v); }
+// The masked form: GCC 12 warns of the undefined operand of the plain one.
+RANVIER_INLINE Vec<float> sqrt(Vec<float> v) { return (Vec<float>)_mm512_maskz_sqrt_ps(0xffff, (__m512)v); }
+RANVIER_INLINE Vec<double> sqrt(Vec<double> v) { return (Vec<double>)_mm512_maskz_sqrt_pd(0xff, (__m512d)v); }
 #else
 #if defined(__AVX2__)
 // Lanes below n have the sign bit that masked moves look at.
