@@ -1,9 +1,126 @@
 #include "ops/norm.h"
 
+#include <cmath>
+#include <tuple>
+
+#include "core/checks.h"
+#include "core/dispatch.h"
 #include "ops/binding.h"
 
 namespace ranvier {
+namespace {
 
-void bind_norm(py::module_& m) { (void)m; }
+using OptionalArray = std::optional<Array>;
+
+NormShape shape_of(const Array& x) {
+  NormShape shape{1, x.shape(x.rank() - 1)};
+  for (int i = 0; i + 1 < x.rank(); ++i) shape.rows *= x.shape(i);
+  return shape;
+}
+
+void check_channels(const char* op, const char* name, const Array& array, const Array& x) {
+  check_alike(op, {{"x", x}, {name, array}});
+  check_shape(op, name, array, {x.shape(x.rank() - 1)});
+}
+
+void check_input(const char* op, const Array& x, const OptionalArray& gamma) {
+  check_floating(op, "x", x);
+  check_min_rank(op, "x", x, 1);
+  if (gamma) check_channels(op, "gamma", *gamma, x);
+}
+
+void check_moving(const char* op, const Array& mean, const Array& variance, const Array& x, bool training) {
+  check_channels(op, "moving_mean", mean, x);
+  check_channels(op, "moving_variance", variance, x);
+  if (!training) return;
+  check_writable(op, "moving_mean", mean);
+  check_writable(op, "moving_variance", variance);
+  if (mean.size() > 0 && mean.raw() == variance.raw()) {
+    throw ValueError(message(op, ": moving_mean and moving_variance share their memory"));
+  }
+}
+
+template <typename T>
+const T* data_or_null(const OptionalArray& array) {
+  return array ? array->data<T>() : nullptr;
+}
+
+// What the kernels sum per block of rows: two values per channel.
+Array partials_for(const Array& x) {
+  const NormShape shape = shape_of(x);
+  return Array::empty({norm_blocks(shape), 2, shape.channels}, x.dtype(), x.device());
+}
+
+// y, and the mean and 1 / sqrt(variance + epsilon) that it was made with.
+std::tuple<Array, Array, Array> batch_norm_forward(const Array& x, const OptionalArray& gamma,
+                                                   const OptionalArray& beta, Array moving_mean, Array moving_variance,
+                                                   bool training, double momentum, double epsilon) {
+  const char* op = "batch_norm";
+  check_input(op, x, gamma);
+  if (beta) check_channels(op, "beta", *beta, x);
+  check_moving(op, moving_mean, moving_variance, x, training);
+  if (!(momentum >= 0 && momentum <= 1)) {
+    throw ValueError(message(op, ": momentum must be between 0 and 1 but is ", momentum));
+  }
+  if (!(epsilon >= 0 && std::isfinite(epsilon))) {
+    throw ValueError(message(op, ": epsilon must be finite and not negative but is ", epsilon));
+  }
+  Array y = Array::empty_like(x), mean = Array::empty_like(moving_mean), rstd = Array::empty_like(moving_mean);
+  if (training) {
+    moving_mean.bump_version();
+    moving_variance.bump_version();
+  }
+  dispatch(op, x, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    const NormKernels<T>& norm = kernels.norm.template get<T>();
+    const MovingStatistics<T> moving{moving_mean.data<T>(), moving_variance.data<T>(), momentum};
+    const NormShape shape = shape_of(x);
+    if (training) {
+      Array partials = partials_for(x);
+      norm.batch_statistics(x.data<T>(), partials.data<T>(), mean.data<T>(), rstd.data<T>(), moving, epsilon, shape);
+    } else {
+      norm.moving_statistics(moving, mean.data<T>(), rstd.data<T>(), epsilon, shape.channels);
+    }
+    norm.normalise(x.data<T>(), mean.data<T>(), rstd.data<T>(), data_or_null<T>(gamma), data_or_null<T>(beta),
+                   y.data<T>(), shape);
+  });
+  return {y, mean, rstd};
+}
+
+// dx (None unless asked for), dgamma, dbeta.
+std::tuple<OptionalArray, Array, Array> batch_norm_backward(const Array& x, const OptionalArray& gamma,
+                                                            const Array& mean, const Array& rstd, const Array& dy,
+                                                            bool training, bool input_gradient) {
+  const char* op = "batch_norm gradient";
+  check_input(op, x, gamma);
+  check_channels(op, "mean", mean, x);
+  check_channels(op, "rstd", rstd, x);
+  check_alike(op, {{"x", x}, {"dy", dy}});
+  check_shape(op, "dy", dy, x.shape());
+  Array dgamma = Array::empty_like(mean), dbeta = Array::empty_like(mean);
+  OptionalArray dx;
+  if (input_gradient) dx = Array::empty_like(x);
+  dispatch(op, x, [&](const KernelTable& kernels, auto type) {
+    using T = decltype(type);
+    const NormKernels<T>& norm = kernels.norm.template get<T>();
+    Array partials = partials_for(x);
+    norm.parameter_gradients(x.data<T>(), dy.data<T>(), mean.data<T>(), rstd.data<T>(), partials.data<T>(),
+                             dgamma.data<T>(), dbeta.data<T>(), shape_of(x));
+    if (!dx) return;
+    norm.input_gradient(x.data<T>(), dy.data<T>(), mean.data<T>(), rstd.data<T>(), data_or_null<T>(gamma),
+                        training ? dgamma.data<T>() : nullptr, training ? dbeta.data<T>() : nullptr, dx->data<T>(),
+                        shape_of(x));
+  });
+  return {dx, dgamma, dbeta};
+}
+
+}  // namespace
+
+void bind_norm(py::module_& m) {
+  m.def("batch_norm_forward", &batch_norm_forward, "x"_a, "gamma"_a, "beta"_a, "moving_mean"_a, "moving_variance"_a,
+        "training"_a = false, "momentum"_a = 0.99, "epsilon"_a = 1e-3, releases_gil());
+  m.def("batch_norm_backward", &batch_norm_backward, "x"_a, "gamma"_a, "mean"_a, "rstd"_a, "dy"_a, "training"_a,
+        "input_gradient"_a = true, releases_gil());
+}
 
 }  // namespace ranvier

@@ -1,10 +1,50 @@
+// Batch normalisation over rows: x is (rows, channels), each channel normalised by itself.
+//   training   mean_c, var_c = mean and biased variance of x[:, c]; moving <- momentum moving + (1 - momentum) batch
+//   inference  mean_c, var_c = the moving ones
+//   y = (x - mean) rstd gamma + beta,  rstd = 1 / sqrt(var + epsilon)
+//   dbeta = sum dy,  dgamma = sum dy (x - mean) rstd
+//   dx = gamma rstd (dy - (dbeta + (x - mean) rstd dgamma) / rows)   (inference: gamma rstd dy)
 #pragma once
+
+#include <cstdint>
 
 #include "core/per_type.h"
 
 namespace ranvier {
 
+struct NormShape {
+  int64_t rows;
+  int64_t channels;
+};
+
+// Sums run over blocks of rows, then over the blocks in order: the shape alone fixes their order.
+constexpr int64_t norm_block_rows(int64_t channels) {
+  return channels >= 256 ? 64 : 16384 / (channels > 0 ? channels : 1);
+}
+constexpr int64_t norm_blocks(NormShape shape) {
+  const int64_t rows = norm_block_rows(shape.channels);
+  return (shape.rows + rows - 1) / rows;
+}
+
 template <typename T>
-struct NormKernels {};
+struct MovingStatistics {
+  T* mean;
+  T* variance;
+  double momentum;
+};
+
+// partials: (blocks, 2, channels). gamma and beta may be null: ones and zeros.
+template <typename T>
+struct NormKernels {
+  void (*batch_statistics)(const T* x, T* partials, T* mean, T* rstd, MovingStatistics<T> moving, double epsilon,
+                           NormShape shape);
+  void (*moving_statistics)(MovingStatistics<T> moving, T* mean, T* rstd, double epsilon, int64_t channels);
+  void (*normalise)(const T* x, const T* mean, const T* rstd, const T* gamma, const T* beta, T* y, NormShape shape);
+  void (*parameter_gradients)(const T* x, const T* dy, const T* mean, const T* rstd, T* partials, T* dgamma, T* dbeta,
+                              NormShape shape);
+  // dgamma and dbeta null: statistics that do not depend on x (inference).
+  void (*input_gradient)(const T* x, const T* dy, const T* mean, const T* rstd, const T* gamma, const T* dgamma,
+                         const T* dbeta, T* dx, NormShape shape);
+};
 
 }  // namespace ranvier

@@ -1,1 +1,90 @@
-__all__: list[str] = []
+"""Normalisation: batch_norm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier import ops
+from ranvier.autograd import Function, is_recording
+from ranvier.tensor import Tensor, wrap
+
+__all__ = ["batch_norm"]
+
+
+class BatchNorm(Function):
+    optional = (1, 2)
+
+    def forward(
+        self, x: Any, gamma: Any, beta: Any, moving: tuple[Any, Any], training: bool, momentum: float, epsilon: float
+    ) -> Any:
+        self.training, self.epsilon = training, epsilon
+        y, mean, rstd = self.kernels.batch_norm_forward(x, gamma, beta, *moving, training, momentum, epsilon)
+        self.save(x, gamma, mean, rstd)
+        return y
+
+    def backward(self, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, gamma, mean, rstd = self.saved
+        if is_recording():
+            return self._from_ops(x, gamma, mean, rstd, dy)
+        dx, dgamma, dbeta = self.kernels.batch_norm_backward(
+            x.array,
+            None if gamma is None else gamma.array,
+            mean.array,
+            rstd.array,
+            dy.array,
+            self.training,
+            self.needs[0],
+        )
+        return None if dx is None else wrap(dx), wrap(dgamma), wrap(dbeta)
+
+    def _from_ops(self, x: Tensor, gamma: Any, mean: Tensor, rstd: Tensor, dy: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients as functions of x, through the batch's statistics too."""
+        axes = tuple(range(x.ndim - 1))
+        if self.training:
+            mean = ops.mean(x, axes)
+            rstd = 1 / ops.sqrt(ops.var(x, axes) + self.epsilon)
+        normal = (x - mean) * rstd
+        dgamma, dbeta = ops.sum(dy * normal, axes), ops.sum(dy, axes)
+        if not self.needs[0]:
+            return None, dgamma, dbeta
+        dx = dy
+        if self.training:
+            rows = max(x.size // max(x.shape[-1], 1), 1)
+            dx = dy - (dbeta + normal * dgamma) * (1 / rows)
+        return dx * (rstd if gamma is None else rstd * gamma), dgamma, dbeta
+
+
+def batch_norm(
+    x: Any,
+    gamma: Any,
+    beta: Any,
+    moving_mean: Tensor,
+    moving_variance: Tensor,
+    training: bool = False,
+    momentum: float = 0.99,
+    epsilon: float = 1e-3,
+) -> Tensor:
+    """``(x - mean) / sqrt(variance + epsilon) * gamma + beta`` per channel, the last axis: (..., C) -> (..., C).
+
+    With ``training`` mean and biased variance are those of ``x`` over all other axes, and ``moving_mean`` and
+    ``moving_variance`` become ``momentum`` of themselves plus the rest of the batch's, in place (an empty batch leaves
+    them); else they are the mean and variance. ``gamma``, ``beta`` and the moving statistics are (C,); ``gamma`` or
+    ``beta`` may be None. float32 or float64, all alike. Raises ValueError for shapes that do not fit and for momentum
+    or epsilon out of range, TypeError for dtypes. Source: Ioffe and Szegedy 2015; Keras ``BatchNormalization``;
+    curriculum F30.
+
+    >>> import ranvier as rv
+    >>> mean, variance = rv.ops.zeros(1), rv.ops.ones(1)
+    >>> rv.ops.batch_norm([[1.0], [3.0]], None, None, mean, variance, training=True).numpy().round(3)
+    array([[-1.],
+           [ 1.]], dtype=float32)
+    >>> mean.numpy().round(3)
+    array([0.02], dtype=float32)
+    """
+    for name, value in (("moving_mean", moving_mean), ("moving_variance", moving_variance)):
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"batch_norm: {name} must be a Tensor, it is changed in place, but is {type(value).__name__}"
+            )
+    moving = (moving_mean.array, moving_variance.array)
+    return BatchNorm.apply(x, gamma, beta, moving=moving, training=training, momentum=momentum, epsilon=epsilon)
