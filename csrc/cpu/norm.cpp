@@ -57,23 +57,19 @@ constexpr int kStrip = 4;
 template <typename T, typename Add>
 RANVIER_INLINE void strip_rows(const Block<T>& block, int64_t column, const Add& add) {
   const int64_t width = min_of(kStrip * kWidth<T>, block.span - column);
+  int64_t at = column;
   if (width == kStrip * kWidth<T>) {
-    int64_t at = column;
     for (; at + width <= block.elements; at += block.span) {
 #pragma GCC unroll 4
       for (int v = 0; v < kStrip; ++v) add(v, at + v * kWidth<T>, kWidth<T>);
     }
-#pragma GCC unroll 4
-    for (int v = 0; v < kStrip && at + v * kWidth<T> < block.elements; ++v) {
-      add(v, at + v * kWidth<T>, min_of(kWidth<T>, block.elements - at - v * kWidth<T>));
-    }
-    return;
   }
-  for (int64_t at = column; at < block.elements; at += block.span) {
+  for (; at < block.elements; at += block.span) {
     const int64_t here = min_of(width, block.elements - at);
 #pragma GCC unroll 4
-    for (int v = 0; v < kStrip && v * kWidth<T> < here; ++v) {
-      add(v, at + v * kWidth<T>, min_of(kWidth<T>, here - v * kWidth<T>));
+    for (int v = 0; v < kStrip; ++v) {
+      const int64_t left = min_of(kWidth<T>, here - v * kWidth<T>);
+      if (left > 0) add(v, at + v * kWidth<T>, left);
     }
   }
 }
