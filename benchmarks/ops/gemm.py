@@ -1,0 +1,114 @@
+"""Matrix products: squares, the layers of the course's nets with their gradients, and skinny ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import ranvier as rv
+from ranvier import _core
+from ranvier.bench import OpBench, torch
+
+# m, n, k; t: which operand is stored transposed ("a": A^T B, a kernel's gradient; "b": A B^T, an input's).
+SHAPES = (
+    {"m": 1024, "n": 1024, "k": 1024, "t": ""},
+    {"m": 512, "n": 512, "k": 512, "t": ""},
+    {"m": 128, "n": 512, "k": 784, "t": ""},
+    {"m": 128, "n": 784, "k": 512, "t": "b"},
+    {"m": 784, "n": 512, "k": 128, "t": "a"},
+    {"m": 20, "n": 1024, "k": 256, "t": ""},
+    {"m": 64, "n": 2048, "k": 512, "t": ""},
+    {"m": 128, "n": 10, "k": 512, "t": ""},
+    {"m": 1, "n": 1024, "k": 1024, "t": ""},
+    {"m": 1024, "n": 1, "k": 1024, "t": ""},
+)
+DENSE_SHAPES = (
+    {"rows": 128, "inputs": 784, "outputs": 512},
+    {"rows": 64, "inputs": 576, "outputs": 64},
+    {"rows": 20, "inputs": 6272, "outputs": 512},
+)
+
+
+def random(*shape: int) -> np.ndarray:
+    """Normal float32 numbers."""
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def prepare_matmul(m: int, n: int, k: int, t: str) -> dict[str, Any]:
+    """One product."""
+    a, b = random(k, m) if t == "a" else random(m, k), random(n, k) if t == "b" else random(k, n)
+    our_a, our_b = rv.Tensor(a).array, rv.Tensor(b).array
+    view_a, view_b = a.T if t == "a" else a, b.T if t == "b" else b
+    thunks: dict[str, Any] = {
+        "ranvier": lambda: _core.matmul_forward(our_a, our_b, t == "a", t == "b"),
+        "numpy": lambda: view_a @ view_b,
+    }
+    if torch is not None:
+        torch_a, torch_b = torch.from_numpy(a), torch.from_numpy(b)
+        torch_a, torch_b = torch_a.t() if t == "a" else torch_a, torch_b.t() if t == "b" else torch_b
+        thunks["torch"] = lambda: torch.mm(torch_a, torch_b)
+    return thunks
+
+
+def prepare_dense(rows: int, inputs: int, outputs: int) -> dict[str, Any]:
+    """Product, bias and relu."""
+    x, w, b = random(rows, inputs), random(inputs, outputs), random(outputs)
+    ours = [rv.Tensor(v).array for v in (x, w, b)]
+    thunks: dict[str, Any] = {
+        "ranvier": lambda: _core.dense_forward(*ours, "relu"),
+        "numpy": lambda: np.maximum(x @ w + b, 0),
+    }
+    if torch is not None:
+        tx, tw, tb = (torch.from_numpy(v) for v in (x, w, b))
+        thunks["torch"] = lambda: torch.relu_(torch.addmm(tb, tx, tw))
+    return thunks
+
+
+def prepare_dense_gradient(rows: int, inputs: int, outputs: int) -> dict[str, Any]:
+    """Gradients of x, kernel and bias from that of relu's output."""
+    x, w, b, dy = random(rows, inputs), random(inputs, outputs), random(outputs), random(rows, outputs)
+    ours = [rv.Tensor(v).array for v in (x, w)]
+    saved, _ = _core.dense_forward(*ours, rv.Tensor(b).array, "relu")
+    our_dy = rv.Tensor(dy).array
+    thunks: dict[str, Any] = {
+        "ranvier": lambda: _core.dense_backward(*ours, saved, our_dy, "relu", True, True, True),
+    }
+    if torch is not None:
+        tx, tw, ty, tdy = (torch.from_numpy(v) for v in (x, w, saved.numpy(), dy))
+
+        def torch_gradient() -> Any:
+            dz = torch.where(ty > 0, tdy, 0)
+            return dz @ tw.t(), tx.t() @ dz, dz.sum(0)
+
+        thunks["torch"] = torch_gradient
+    return thunks
+
+
+def dense_flops(rows: int, inputs: int, outputs: int) -> float:
+    """Of the product alone."""
+    return 2.0 * rows * inputs * outputs
+
+
+def dense_bytes(rows: int, inputs: int, outputs: int) -> float:
+    """Of each array once."""
+    return 4.0 * (rows * inputs + inputs * outputs + rows * outputs)
+
+
+BENCHES = [
+    OpBench(
+        name="matmul",
+        shapes=SHAPES,
+        prepare=prepare_matmul,
+        flops=lambda m, n, k, t: 2.0 * m * n * k,
+        bytes=lambda m, n, k, t: 4.0 * (m * k + k * n + m * n),
+    ),
+    OpBench(name="dense", shapes=DENSE_SHAPES, prepare=prepare_dense, flops=dense_flops, bytes=dense_bytes),
+    OpBench(
+        name="dense gradient",
+        shapes=DENSE_SHAPES,
+        prepare=prepare_dense_gradient,
+        flops=lambda **shape: 2 * dense_flops(**shape),
+        bytes=lambda **shape: 2 * dense_bytes(**shape),
+    ),
+]
