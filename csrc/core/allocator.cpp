@@ -1,8 +1,11 @@
 #include "core/allocator.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <mutex>
+#include <new>
 #include <unordered_map>
 #include <vector>
 
@@ -46,12 +49,21 @@ class CachingAllocator {
     return pointer;
   }
 
-  void deallocate(void* pointer, std::size_t bytes) {
+  void deallocate(void* pointer, std::size_t bytes) noexcept {
     const std::size_t size = size_class(bytes);
     std::lock_guard<std::mutex> lock(mutex_);
     stats_.in_use -= static_cast<int64_t>(size);
-    free_[size].push_back(pointer);
+    try {
+      free_[size].push_back(pointer);
+    } catch (const std::bad_alloc&) {  // no memory to keep it in the list
+      std::free(pointer);
+      stats_.reserved -= static_cast<int64_t>(size);
+    }
   }
+
+  // Around a fork: the child must not inherit the lock from a thread that it does not have.
+  void before_fork() { mutex_.lock(); }
+  void after_fork() { mutex_.unlock(); }
 
   void release_cached() {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -107,9 +119,16 @@ class CachingAllocator {
   MemoryStats stats_{};
 };
 
+CachingAllocator& allocator();
+
+CachingAllocator* new_allocator() {
+  pthread_atfork([] { allocator().before_fork(); }, [] { allocator().after_fork(); }, [] { allocator().after_fork(); });
+  return new CachingAllocator;
+}
+
 // Never destroyed: arrays may outlive static destruction.
 CachingAllocator& allocator() {
-  static CachingAllocator* instance = new CachingAllocator;
+  static CachingAllocator* instance = new_allocator();
   return *instance;
 }
 

@@ -17,18 +17,19 @@ std::string shape_text(const Shape& shape) {
   return text;
 }
 
+// Sides of zero do not hide what the others amount to: ops multiply parts of a shape.
 int64_t element_count(const Shape& shape) {
   int64_t count = 1;
+  bool empty = false;
   for (const int64_t side : shape) {
     if (side < 0) throw ValueError(message("shape ", shape_text(shape), " has a negative side"));
-    if (side == 0) return 0;
-  }
-  for (const int64_t side : shape) {
-    if (__builtin_mul_overflow(count, side, &count) || count > (INT64_MAX >> 4)) {
+    if (side == 0) {
+      empty = true;
+    } else if (__builtin_mul_overflow(count, side, &count) || count > (INT64_MAX >> 4)) {
       throw ValueError(message("shape ", shape_text(shape), " has too many elements"));
     }
   }
-  return count;
+  return empty ? 0 : count;
 }
 
 Storage::~Storage() {

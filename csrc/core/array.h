@@ -16,7 +16,8 @@ using Shape = std::vector<int64_t>;
 
 std::string shape_text(const Shape& shape);  // "64x28x28x1"; "scalar" for ()
 
-// Number of elements; throws ValueError for a negative side or more than 2^62 bytes' worth.
+// Number of elements; throws ValueError for a negative side, or more than 2^59 elements (not counting sides of
+// zero, so that products of parts of a shape cannot overflow).
 int64_t element_count(const Shape& shape);
 
 // Memory shared by an array and its zero-copy views. The version rises with every in-place write, so

@@ -1,6 +1,7 @@
 #include "core/parallel.h"
 
 #include <pthread.h>
+#include <signal.h>
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -14,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -26,6 +28,7 @@ namespace {
 
 constexpr int kMaxThreads = 256;
 constexpr auto kSpinTime = std::chrono::microseconds(300);
+constexpr int kSpinsBeforeYield = 1000;
 
 thread_local bool t_inside_parallel = false;
 
@@ -63,23 +66,37 @@ struct Job {
   }
 };
 
+// What workers watch, in one word: how many of them are inside the job (the low bits), whether the job is
+// open, and its number. A worker enters by compare-and-swap, so only while the job that it has seen is open;
+// the caller closes the job and waits for those inside alone. A worker that wakes late finds it closed, and
+// is waited for by nobody.
+constexpr uint64_t kInside = 1;
+constexpr uint64_t kOpen = uint64_t{1} << 16;
+constexpr uint64_t kNextJob = uint64_t{1} << 17;
+
+uint64_t number_inside(uint64_t state) { return state & (kOpen - 1); }
+uint64_t job_number(uint64_t state) { return state / kNextJob; }
+
 class Pool {
  public:
   explicit Pool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { worker_loop(); });
+    // Signals are for Python's threads: a blocking call of theirs must be interrupted, not one of ours.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { worker_loop(); });
+    } catch (const std::system_error&) {
+      // The system gives no more threads: work with those that there are.
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
 
   ~Pool() {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      stopping_.store(true);
-      generation_.fetch_add(1);
-    }
-    wake_.notify_all();
+    stopping_.store(true);
+    publish(0);
     for (std::thread& worker : workers_) worker.join();
   }
-
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   void run(int64_t begin, int64_t end, int64_t chunk, RangeBody body, void* context) {
     job_.body = body;
@@ -88,51 +105,73 @@ class Pool {
     job_.end = end;
     job_.chunk = chunk;
     job_.next.store(begin, std::memory_order_relaxed);
-    running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-    generation_.fetch_add(1, std::memory_order_seq_cst);  // publishes the job to spinning workers
-    if (sleepers_.load(std::memory_order_seq_cst) > 0) {
-      {
-        std::lock_guard<std::mutex> lock(mutex_);
-      }  // a worker about to sleep has seen the generation
-      wake_.notify_all();
-    }
+    publish(kOpen);
     t_inside_parallel = true;
     job_.work();
     t_inside_parallel = false;
-    while (running_.load(std::memory_order_acquire) > 0) pause_briefly();
+    state_.fetch_and(~kOpen, std::memory_order_acq_rel);
+    for (int i = 0; number_inside(state_.load(std::memory_order_acquire)) > 0; ++i) {
+      if (i < kSpinsBeforeYield) {
+        pause_briefly();
+      } else {
+        std::this_thread::yield();  // more threads than processors: let the last chunk be finished
+      }
+    }
     if (job_.failure) std::rethrow_exception(std::exchange(job_.failure, nullptr));
   }
 
  private:
+  // The next job: everything written before is seen by the workers that enter it. Nobody is inside here.
+  // Either a worker that is going to sleep sees the new number, or we see the sleeper (both orders are
+  // sequentially consistent); the lock waits until such a worker has begun to wait.
+  void publish(uint64_t open) {
+    const uint64_t number = job_number(state_.load(std::memory_order_relaxed)) + 1;
+    state_.store(number * kNextJob | open, std::memory_order_seq_cst);
+    if (sleepers_.load(std::memory_order_seq_cst) == 0) return;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+    }
+    wake_.notify_all();
+  }
+
   void worker_loop() {
     t_inside_parallel = true;  // whatever runs here is nested
     uint64_t seen = 0;
     for (;;) {
       seen = wait_for_work(seen);
       if (stopping_.load()) return;
+      if (!enter(seen)) continue;
       job_.work();
-      running_.fetch_sub(1, std::memory_order_release);
+      state_.fetch_sub(kInside, std::memory_order_release);
     }
   }
 
+  bool enter(uint64_t number) {
+    uint64_t state = state_.load(std::memory_order_relaxed);
+    while (job_number(state) == number && (state & kOpen) != 0) {
+      if (state_.compare_exchange_weak(state, state + kInside, std::memory_order_acquire)) return true;
+    }
+    return false;
+  }
+
+  // The number of the current job, once it is another than `seen`.
   uint64_t wait_for_work(uint64_t seen) {
     const auto deadline = std::chrono::steady_clock::now() + kSpinTime;
     for (int i = 0;; ++i) {
-      const uint64_t now = generation_.load(std::memory_order_acquire);
-      if (now != seen) return now;
+      const uint64_t number = job_number(state_.load(std::memory_order_acquire));
+      if (number != seen) return number;
       pause_briefly();
       if (i % 64 == 63 && std::chrono::steady_clock::now() > deadline) break;
     }
     std::unique_lock<std::mutex> lock(mutex_);
     sleepers_.fetch_add(1, std::memory_order_seq_cst);
-    wake_.wait(lock, [&] { return generation_.load(std::memory_order_seq_cst) != seen; });
+    wake_.wait(lock, [&] { return job_number(state_.load(std::memory_order_seq_cst)) != seen; });
     sleepers_.fetch_sub(1, std::memory_order_relaxed);
-    return generation_.load(std::memory_order_acquire);
+    return job_number(state_.load(std::memory_order_acquire));
   }
 
   Job job_;
-  std::atomic<uint64_t> generation_{0};
-  std::atomic<int> running_{0};
+  std::atomic<uint64_t> state_{0};
   std::atomic<int> sleepers_{0};
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
@@ -140,27 +179,27 @@ class Pool {
   std::vector<std::thread> workers_;
 };
 
-// The pool in use and the lock that says who uses it; both leaked on fork, where the workers are gone.
+// The pool in use and the lock that says who uses it; both leaked on fork, where the workers are gone, and
+// at exit, where they may sleep on.
 struct PoolState {
+  explicit PoolState(int wanted) : threads(wanted) {}
   std::mutex in_use;
   std::unique_ptr<Pool> pool;
-  int threads = 0;  // wanted
+  int pool_size = 0;  // what the pool was asked for
+  std::atomic<int> threads;
 };
 
 PoolState* g_state = nullptr;
 std::once_flag g_once;
 
 void forget_pool_after_fork() {
-  const int threads = g_state->threads;
-  g_state = new PoolState;  // the old one's threads and locks belong to the parent
-  g_state->threads = threads;
+  g_state = new PoolState(g_state->threads);  // the old one's threads and locks belong to the parent
   t_inside_parallel = false;
 }
 
 PoolState& state() {
   std::call_once(g_once, [] {
-    g_state = new PoolState;
-    g_state->threads = default_num_threads();
+    g_state = new PoolState(default_num_threads());
     pthread_atfork(nullptr, nullptr, forget_pool_after_fork);
   });
   return *g_state;
@@ -186,7 +225,8 @@ int default_num_threads() {
   if (const char* forced = std::getenv("RANVIER_NUM_THREADS"); forced != nullptr && *forced != '\0') {
     char* end = nullptr;
     const long threads = std::strtol(forced, &end, 10);
-    if (*end == '\0' && threads >= 1) return clamp_threads(threads);
+    if (*end == '\0' && threads >= 1 && threads <= kMaxThreads) return static_cast<int>(threads);
+    throw ValueError(message("RANVIER_NUM_THREADS is '", forced, "'; expected a whole number from 1 to ", kMaxThreads));
   }
   long cpus = static_cast<long>(std::thread::hardware_concurrency());
 #if defined(__linux__)
@@ -198,17 +238,19 @@ int default_num_threads() {
   return clamp_threads(cpus);
 }
 
-int num_threads() {
-  PoolState& pool_state = state();
-  return pool_state.threads;
-}
+int num_threads() { return state().threads; }
 
 void set_num_threads(int threads) {
-  if (threads < 1) throw ValueError(message("set_num_threads: threads must be 1 or more but is ", threads));
+  if (threads < 1 || threads > kMaxThreads) {
+    throw ValueError(message("set_num_threads: threads must be from 1 to ", kMaxThreads, " but is ", threads));
+  }
   PoolState& pool_state = state();
   std::lock_guard<std::mutex> lock(pool_state.in_use);
-  pool_state.threads = clamp_threads(threads);
-  if (pool_state.pool && pool_state.pool->threads() != pool_state.threads) pool_state.pool.reset();
+  pool_state.threads = threads;
+  if (pool_state.pool_size != threads) {
+    pool_state.pool.reset();
+    pool_state.pool_size = 0;
+  }
 }
 
 void parallel_for(int64_t begin, int64_t end, int64_t grain, RangeBody body, void* context) {
@@ -220,9 +262,12 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, RangeBody body, voi
   std::unique_lock<std::mutex> lock(pool_state.in_use, std::try_to_lock);
   if (!lock.owns_lock()) return body(begin, end, context);
 
-  if (!pool_state.pool) pool_state.pool = std::make_unique<Pool>(pool_state.threads);
+  if (!pool_state.pool) {
+    pool_state.pool_size = pool_state.threads;
+    pool_state.pool = std::make_unique<Pool>(pool_state.pool_size);
+  }
   // Four chunks a thread even out uneven work without much claiming.
-  const int64_t pieces = 4 * static_cast<int64_t>(pool_state.threads);
+  const int64_t pieces = 4 * static_cast<int64_t>(pool_state.pool_size);
   int64_t chunk = (length + pieces - 1) / pieces;
   if (chunk < grain) chunk = grain;
   pool_state.pool->run(begin, end, chunk, body, context);

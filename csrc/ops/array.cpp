@@ -4,6 +4,7 @@
 #include <pybind11/numpy.h>
 
 #include <cstring>
+#include <string_view>
 
 #include "core/checks.h"
 #include "ops/binding.h"
@@ -107,6 +108,25 @@ Array copy_of(const Array& array) {
   return copy;
 }
 
+// For pickle and copy.deepcopy.
+py::tuple state_of(const Array& array) {
+  return py::make_tuple(array.shape(), dtype_name(array.dtype()), device_name(array.device()),
+                        py::bytes(static_cast<const char*>(array.raw()), array.bytes()));
+}
+
+Array from_state(const py::tuple& state) {
+  if (state.size() != 4) throw ValueError(message("array: a state has 4 parts, this one has ", state.size()));
+  Array array = Array::empty(state[0].cast<Shape>(), dtype_argument(state[1].cast<std::string>()),
+                             device_argument(state[2].cast<std::string>()));
+  const auto values = state[3].cast<std::string_view>();
+  if (values.size() != array.bytes()) {
+    throw ValueError(message("array: a state of shape ", shape_text(array.shape()), " must hold ", array.bytes(),
+                             " bytes but holds ", values.size()));
+  }
+  std::memcpy(array.raw(), values.data(), values.size());
+  return array;
+}
+
 // The same bytes on another host device (cpu, reference): a copy.
 Array to_device(const Array& array, const std::string& name) {
   Array copy = Array::empty(array.shape(), array.dtype(), device_argument(name));
@@ -157,6 +177,7 @@ void bind_array(py::module_& m) {
       .def("reshape", &Array::reshape, "shape"_a)
       .def("slice_leading", &Array::slice_leading, "begin"_a, "end"_a)
       .def("shares_memory_with", &Array::shares_memory_with, "other"_a)
+      .def(py::pickle(&state_of, &from_state))
       .def("copy", &copy_of, releases_gil())
       .def("to_device", &to_device, "device"_a, releases_gil())
       .def("copy_from", &copy_into, "source"_a, releases_gil())

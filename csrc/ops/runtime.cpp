@@ -36,6 +36,9 @@ py::dict build_facts() {
 }  // namespace
 
 void bind_runtime(py::module_& m) {
+  chosen_isa();   // so that a wrong RANVIER_ISA or RANVIER_NUM_THREADS is an ImportError that says so,
+  num_threads();  // and no lock of theirs is taken for the first time around a fork
+  memory_stats();
   m.def("_build_facts", &build_facts);
   m.def("_isa", &chosen_isa);
   m.def("_usable_isas", &usable_isas);

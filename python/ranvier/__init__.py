@@ -2,6 +2,8 @@
 
 from ranvier import _core as _core
 from ranvier import autograd as autograd
+from ranvier import cuda as cuda
+from ranvier import datasets as datasets
 from ranvier import ops as ops
 from ranvier import random as random
 from ranvier import reference as reference
@@ -11,6 +13,7 @@ from ranvier._core import DeviceError as DeviceError
 from ranvier._core import memory_stats as memory_stats
 from ranvier._core import num_threads as num_threads
 from ranvier._core import set_num_threads as set_num_threads
+from ranvier._build import build_info as build_info
 from ranvier._device import device as device
 from ranvier._device import get_device as get_device
 from ranvier._device import set_device as set_device

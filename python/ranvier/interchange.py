@@ -25,10 +25,8 @@ def array(data: Any, dtype: str | None = None, copy: bool | None = True) -> Tens
     """
     if copy:
         return Tensor(data, dtype)
-    shared = (
-        wrap(_core.Array.from_numpy(data, copy=False, device=get_device())) if isinstance(data, np.ndarray) else data
-    )
-    result = wrap(array_of(shared, dtype))
+    source = from_numpy(data) if isinstance(data, np.ndarray) else data
+    result = wrap(array_of(source, dtype))
     if copy is False and not _same_memory(result, data):
         raise ValueError("array: this data cannot become a tensor without a copy, and copy=False forbids one")
     return result

@@ -128,6 +128,9 @@ class Tensor:
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.array.__dlpack_device__()
 
+    def __reduce__(self) -> Any:  # pickle, copy.deepcopy: the values, cut from the tape
+        return _unpickle, (self.array, self.requires_grad)
+
     def __float__(self) -> float:
         return float(self.item())
 
@@ -276,6 +279,12 @@ def wrap(array: _core.Array, node: Function | None = None, index: int = 0) -> Te
     tensor.grad = None
     tensor.node = node
     tensor.index = index
+    return tensor
+
+
+def _unpickle(array: _core.Array, requires_grad: bool) -> Tensor:
+    tensor = wrap(array)
+    tensor.requires_grad = requires_grad
     return tensor
 
 
