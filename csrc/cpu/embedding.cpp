@@ -6,6 +6,7 @@ namespace ranvier {
 namespace RANVIER_ISA {
 namespace {
 
+// embedding and take gather; embedding's gradient and scatter_add add.
 template <typename T>
 void gather_elements(const T* x, const int64_t* indices, T* y, TableShape s) {
   parallel(0, s.outer, grain_for(s.count), [&](int64_t begin, int64_t end) {

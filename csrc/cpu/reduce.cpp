@@ -17,19 +17,19 @@ struct Sum {
   static RANVIER_INLINE Vec<T> join_all(Vec<T> a, Vec<T> b) { return a + b; }
 };
 template <typename T>
-struct Product {
+struct Prod {
   static constexpr T kNeutral = 1;
   static RANVIER_INLINE T join(T a, T b) { return a * b; }
   static RANVIER_INLINE Vec<T> join_all(Vec<T> a, Vec<T> b) { return a * b; }
 };
 template <typename T>
-struct Maximum {
+struct Max {
   static constexpr T kNeutral = T(-INFINITY);
   static RANVIER_INLINE T join(T a, T b) { return scalar_max(a, b); }
   static RANVIER_INLINE Vec<T> join_all(Vec<T> a, Vec<T> b) { return max(a, b); }
 };
 template <typename T>
-struct Minimum {
+struct Min {
   static constexpr T kNeutral = T(INFINITY);
   static RANVIER_INLINE T join(T a, T b) { return scalar_min(a, b); }
   static RANVIER_INLINE Vec<T> join_all(Vec<T> a, Vec<T> b) { return min(a, b); }
@@ -221,9 +221,9 @@ void reduce_floats(const void* from, void* to, Rows rows) {
 
 // clang-format off
 struct IntSum { template <typename A> static A join(A a, A b) { return A(uint64_t(a) + uint64_t(b)); } };  // wraps
-struct IntProduct { template <typename A> static A join(A a, A b) { return A(uint64_t(a) * uint64_t(b)); } };
-struct IntMaximum { template <typename A> static A join(A a, A b) { return a > b ? a : b; } };
-struct IntMinimum { template <typename A> static A join(A a, A b) { return a < b ? a : b; } };
+struct IntProd { template <typename A> static A join(A a, A b) { return A(uint64_t(a) * uint64_t(b)); } };
+struct IntMax { template <typename A> static A join(A a, A b) { return a > b ? a : b; } };
+struct IntMin { template <typename A> static A join(A a, A b) { return a < b ? a : b; } };
 // clang-format on
 
 template <typename T, typename A, typename Op>
@@ -247,9 +247,9 @@ template <typename T>
 void reduce_integers_by(Reduction reduction, const void* x, void* y, Rows rows) {
   switch (reduction) {
     case Reduction::Sum: return reduce_integers<T, int64_t, IntSum>(x, y, rows, 0);
-    case Reduction::Product: return reduce_integers<T, int64_t, IntProduct>(x, y, rows, 1);
-    case Reduction::Maximum: return reduce_integers<T, T, IntMaximum>(x, y, rows, 0);
-    case Reduction::Minimum: return reduce_integers<T, T, IntMinimum>(x, y, rows, 0);
+    case Reduction::Prod: return reduce_integers<T, int64_t, IntProd>(x, y, rows, 1);
+    case Reduction::Max: return reduce_integers<T, T, IntMax>(x, y, rows, 0);
+    case Reduction::Min: return reduce_integers<T, T, IntMin>(x, y, rows, 0);
   }
 }
 
@@ -257,9 +257,9 @@ template <typename T>
 void reduce_floats_by(Reduction reduction, const void* x, void* y, Rows rows) {
   switch (reduction) {
     case Reduction::Sum: return reduce_floats<T, Sum<T>>(x, y, rows);
-    case Reduction::Product: return reduce_floats<T, Product<T>>(x, y, rows);
-    case Reduction::Maximum: return reduce_floats<T, Maximum<T>>(x, y, rows);
-    case Reduction::Minimum: return reduce_floats<T, Minimum<T>>(x, y, rows);
+    case Reduction::Prod: return reduce_floats<T, Prod<T>>(x, y, rows);
+    case Reduction::Max: return reduce_floats<T, Max<T>>(x, y, rows);
+    case Reduction::Min: return reduce_floats<T, Min<T>>(x, y, rows);
   }
 }
 
@@ -274,7 +274,7 @@ void reduce(Reduction reduction, DType dtype, const void* x, void* y, Rows rows)
   }
 }
 
-// --- positions, means, log-sum-exp -----------------------------------------------------------------------
+// --- argmax, argmin, mean, logsumexp -----------------------------------------------------------------------
 
 template <typename T, bool kLargest>
 RANVIER_INLINE bool beats(T challenger, T best) {
@@ -321,7 +321,7 @@ Vec<T> exponential_sum(const T* x, T peak, int64_t n) {
   }
   Vec<T> total{};
   for (int64_t i = 0; i < n; i += kWidth<T>) {
-    total += exp(load_or_neutral<T, Maximum<T>>(x + i, n - i) - broadcast(peak));  // exp(-inf) = 0 past the end
+    total += exp(load_or_neutral<T, Max<T>>(x + i, n - i) - broadcast(peak));  // exp(-inf) = 0 past the end
   }
   return total;
 }
@@ -333,7 +333,7 @@ void logsumexp_of(const void* from, void* to, Rows rows) {
   const int64_t n = rows.columns;
   parallel(0, rows.outer, grain_for(8 * n), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      const T peak = join_lanes<T, Maximum<T>>(reduce_tree<T, Maximum<T>>(x + r * n, n));
+      const T peak = join_lanes<T, Max<T>>(reduce_tree<T, Max<T>>(x + r * n, n));
       const T shift = isinf(peak) ? T(0) : peak;  // a row of -inf is log 0, not NaN
       y[r] = shift + T(::log(double(sum_lanes<T>(exponential_sum(x + r * n, shift, n)))));
     }
@@ -345,21 +345,21 @@ void logsumexp(DType dtype, const void* x, void* y, Rows rows) {
 }
 
 template <typename T>
-void divide_by(void* values, int64_t count, double divisor) {
+void divide_by(void* values, int64_t count, double terms) {
   T* y = static_cast<T*>(values);
   parallel(0, count, grain_for(1), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) y[i] /= T(divisor);
+    for (int64_t i = begin; i < end; ++i) y[i] /= T(terms);
   });
 }
 
-void divide(DType dtype, void* y, int64_t count, double divisor) {
-  (dtype == DType::Float32 ? divide_by<float> : divide_by<double>)(y, count, divisor);
+void mean_of_sum(DType dtype, void* y, int64_t count, double terms) {
+  (dtype == DType::Float32 ? divide_by<float> : divide_by<double>)(y, count, terms);
 }
 
 }  // namespace
 
 extern const ReduceKernels reduce_kernels;
-const ReduceKernels reduce_kernels = {reduce, argument, logsumexp, divide};
+const ReduceKernels reduce_kernels = {reduce, argument, logsumexp, mean_of_sum};
 
 }  // namespace RANVIER_ISA
 }  // namespace ranvier

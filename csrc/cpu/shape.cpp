@@ -6,6 +6,9 @@ namespace ranvier {
 namespace RANVIER_ISA {
 namespace {
 
+// transpose, broadcast_to, concatenate, pad, get_item, and the copies that they share. (take and scatter_add: see
+// embedding.cpp.)
+
 // The two axes that a copy runs along at once: `b` innermost in the target, `a` outside it.
 struct Block {
   int64_t na, from_a, to_a;

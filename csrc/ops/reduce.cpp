@@ -72,14 +72,14 @@ Rows rows_of(const Shape& shape, Run run, const std::vector<bool>& already_reduc
 }
 
 DType result_dtype(DType dtype, Reduction reduction) {
-  const bool accumulates = reduction == Reduction::Sum || reduction == Reduction::Product;
+  const bool accumulates = reduction == Reduction::Sum || reduction == Reduction::Prod;
   return accumulates && !is_floating(dtype) ? DType::Int64 : dtype;
 }
 
 Array reduce(const char* op, Reduction reduction, const Array& x, const Axes& axes, bool keepdims) {
   check_reducible(op, x);
   const std::vector<bool> marked = marked_axes(op, x, axes);
-  if (reduction == Reduction::Maximum || reduction == Reduction::Minimum) check_not_empty(op, x, marked);
+  if (reduction == Reduction::Max || reduction == Reduction::Min) check_not_empty(op, x, marked);
   const DType dtype = result_dtype(x.dtype(), reduction);
   Array y = Array::empty(reduced_shape(x.shape(), marked, keepdims), dtype, x.device());
   dispatch_untyped(op, x, [&](const KernelTable& kernels) {
@@ -101,13 +101,13 @@ Array sum_forward(const Array& x, const Axes& axes, bool keepdims) {
   return reduce("sum", Reduction::Sum, x, axes, keepdims);
 }
 Array prod_forward(const Array& x, const Axes& axes, bool keepdims) {
-  return reduce("prod", Reduction::Product, x, axes, keepdims);
+  return reduce("prod", Reduction::Prod, x, axes, keepdims);
 }
 Array max_forward(const Array& x, const Axes& axes, bool keepdims) {
-  return reduce("max", Reduction::Maximum, x, axes, keepdims);
+  return reduce("max", Reduction::Max, x, axes, keepdims);
 }
 Array min_forward(const Array& x, const Axes& axes, bool keepdims) {
-  return reduce("min", Reduction::Minimum, x, axes, keepdims);
+  return reduce("min", Reduction::Min, x, axes, keepdims);
 }
 
 Array mean_forward(const Array& x, const Axes& axes, bool keepdims) {
@@ -116,8 +116,8 @@ Array mean_forward(const Array& x, const Axes& axes, bool keepdims) {
   const std::vector<bool> marked = marked_axes("mean", x, axes);
   double count = 1;
   for (int i = 0; i < x.rank(); ++i) count *= marked[i] ? static_cast<double>(x.shape(i)) : 1.0;
-  dispatch_untyped("mean", x,
-                   [&](const KernelTable& kernels) { kernels.reduce.divide(y.dtype(), y.raw(), y.size(), count); });
+  dispatch_untyped(
+      "mean", x, [&](const KernelTable& kernels) { kernels.reduce.mean_of_sum(y.dtype(), y.raw(), y.size(), count); });
   return y;
 }
 

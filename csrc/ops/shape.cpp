@@ -164,7 +164,8 @@ Array concatenate_forward(const std::vector<Array>& xs, int64_t axis) {
   return y;
 }
 
-// --- slices -------------------------------------------------------------------------------------------
+// --- slices: get_item by numbers and slices, and its gradient
+// -------------------------------------------------------------------------------------------
 
 // A box of x: along axis i the elements begin, begin + step, ... (count of them).
 struct Box {

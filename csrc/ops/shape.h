@@ -1,5 +1,6 @@
-// Moving elements without arithmetic: transpose, broadcast, slice, concatenate, pad, one-hot. All but the
-// last are one strided copy between two layouts of the same elements, for every dtype.
+// Moving elements without arithmetic. transpose, broadcast_to, concatenate, pad and the slices of get_item are one
+// strided copy between two layouts of the same elements, for every dtype; one_hot is a kernel of its own; take and
+// scatter_add are those of embedding.h.
 #pragma once
 
 #include <cstdint>

@@ -250,7 +250,8 @@ class Tensor:
         return ranvier.ops.reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
 
     def transpose(self, *axes: Any) -> Tensor:
-        return ranvier.ops.transpose(self, axes or None)
+        named = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        return ranvier.ops.transpose(self, named or None)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         return ranvier.ops.sum(self, axis, keepdims)

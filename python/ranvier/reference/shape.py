@@ -38,6 +38,7 @@ def _box(begins: Sequence[int], steps: Sequence[int], counts: Sequence[int]) -> 
 
 
 def slice_forward(x: np.ndarray, begins: Sequence[int], steps: Sequence[int], counts: Sequence[int]) -> np.ndarray:
+    """get_item by numbers and slices: the elements begin, begin + step, ... (count of them) of each axis."""
     return x[_box(begins, steps, counts)]
 
 

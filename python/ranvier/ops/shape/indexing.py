@@ -1,17 +1,20 @@
-"""Indexing as NumPy does it: numbers, slices, Ellipsis, None, integer arrays and boolean masks."""
+"""Elements by number: indexing as NumPy does it, take and its reverse scatter_add, flip, one_hot."""
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 import ranvier
 from ranvier.autograd import Function
+from ranvier.ops.shape.creation import zeros
+from ranvier.ops.shape.layout import axis_within, reshape, transpose
 from ranvier.tensor import Tensor, as_tensor
 
-__all__ = ["get_item"]
+__all__ = ["flip", "get_item", "one_hot", "scatter_add", "take"]
 
 
 class Slice(Function):
@@ -125,7 +128,7 @@ def _by_numbers_and_slices(x: Tensor, items: list[Any]) -> Tensor:
         axis += 1
     if tuple(counts) != x.shape or any(step != 1 for step in steps):
         x = Slice.apply(x, begins=begins, steps=steps, counts=counts)
-    return ranvier.ops.reshape(x, shape)
+    return reshape(x, shape)
 
 
 def _within(index: int, axis: int, shape: tuple[int, ...]) -> int:
@@ -150,11 +153,11 @@ def _by_arrays(x: Tensor, items: list[Any]) -> Tensor:
     others = [i for i in range(sliced.ndim) if i not in positions]
     order = others[:front] + positions + others[front:]
     if order != list(range(sliced.ndim)):
-        sliced = ranvier.ops.transpose(sliced, order)
+        sliced = transpose(sliced, order)
     lengths = sliced.shape[front : front + len(positions)]
     rows = _one_number_per_row(arrays, lengths)
     merged = (*sliced.shape[:front], int(np.prod(lengths)), *sliced.shape[front + len(positions) :])
-    return ranvier.ops.take(ranvier.ops.reshape(sliced, merged), rows, front)
+    return take(reshape(sliced, merged), rows, front)
 
 
 def _parts_and_arrays(shape: tuple[int, ...], items: list[Any]) -> tuple[list[Any], list[np.ndarray], list[int]]:
@@ -204,3 +207,95 @@ def _one_number_per_row(arrays: list[np.ndarray], lengths: tuple[int, ...]) -> n
     for index, length in zip(together, lengths, strict=True):
         rows = rows * length + index
     return rows
+
+
+# --- by index along one axis ---------------------------------------------------------------------------------
+
+
+class Take(Function):
+    def forward(self, x: Any, indices: Any, axis: int) -> Any:
+        self.save(indices)
+        self.shape, self.axis = x.shape, axis
+        return self.kernels.take_forward(x, indices, axis)
+
+    def backward(self, dy: Tensor) -> tuple[Tensor, None]:
+        (indices,) = self.saved
+        return scatter_add(zeros(self.shape, dy.dtype, dy.device), indices, dy, self.axis), None
+
+
+class ScatterAdd(Function):
+    def forward(self, x: Any, indices: Any, updates: Any, axis: int) -> Any:
+        self.save(indices)
+        self.axis = axis
+        return self.kernels.scatter_add_forward(x, indices, updates, axis)
+
+    def backward(self, dy: Tensor) -> tuple[Tensor, None, Tensor | None]:
+        (indices,) = self.saved
+        return dy, None, take(dy, indices, self.axis) if self.needs[2] else None
+
+
+def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+    """``x`` with ``indices`` (int32 or int64, any shape) in place of ``axis``: (a, n, b) by (m, k) -> (a, m, k, b).
+
+    ``axis=None`` takes from the flattened ``x``. Negative indices count from the end. Raises ValueError for an index
+    out of range, naming it and the size; TypeError for indices that are not integers. Source: NumPy ``take``.
+
+    >>> import ranvier as rv
+    >>> rv.ops.take([1.0, 2.0, 3.0], [2, -3]).numpy()
+    array([3., 1.], dtype=float32)
+    """
+    x = as_tensor(x)
+    if axis is None:
+        x, axis = reshape(x, (x.size,)), 0
+    return Take.apply(x, indices, axis=axis)
+
+
+def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
+    """``x`` with ``updates`` added where ``indices`` say along ``axis``; the reverse of ``take``.
+
+    ``updates`` has ``x``'s shape with the shape of ``indices`` in place of ``axis``. Repeated indices add up, in their
+    order, on any number of threads. float32, float64, int32 or int64. Raises ValueError for shapes that do not fit or
+    an index out of range, TypeError for other dtypes. Source: NumPy ``add.at``.
+
+    >>> import ranvier as rv
+    >>> rv.ops.scatter_add([0.0, 0.0], [1, 1], [2.0, 3.0]).numpy()
+    array([0., 5.], dtype=float32)
+    """
+    return ScatterAdd.apply(x, indices, updates, axis=axis)
+
+
+class OneHot(Function):
+    def forward(self, x: Any, num_classes: int, axis: int, dtype: str) -> Any:
+        return self.kernels.one_hot_forward(x, num_classes, axis, dtype)
+
+
+def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: str = "float32") -> Tensor:
+    """Labels (int32 or int64, shape (...)) as rows of zeros with a one: (..., num_classes), or with the new axis at
+    ``axis``. A label outside 0..num_classes-1 gives zeros.
+
+    Raises ValueError for no classes or an axis out of range, TypeError for labels that are not integers. Source:
+    Keras ``ops.one_hot``.
+
+    >>> import ranvier as rv
+    >>> rv.ops.one_hot([1, 0], 3).numpy()
+    array([[0., 1., 0.],
+           [1., 0., 0.]], dtype=float32)
+    """
+    x = as_tensor(x)
+    x = ranvier.ops.cast(x, "int32") if x.dtype in ("uint8", "bool") else x
+    return OneHot.apply(x, num_classes=num_classes, axis=axis, dtype=dtype)
+
+
+def flip(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
+    """``x`` with the order of its elements reversed along ``axis`` (None: all axes).
+
+    Raises ValueError for an axis out of range. Source: NumPy ``flip``.
+
+    >>> import ranvier as rv
+    >>> rv.ops.flip([1, 2, 3]).numpy()
+    array([3, 2, 1], dtype=int32)
+    """
+    x = as_tensor(x)
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    places = {axis_within("flip", a, x.ndim, f"shape {x.shape}") for a in axes}
+    return get_item(x, tuple(slice(None, None, -1) if i in places else slice(None) for i in range(x.ndim)))
