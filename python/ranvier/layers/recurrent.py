@@ -124,16 +124,13 @@ class LSTM(Layer):
             mask = ops.cast(mask, "bool")
         run = self._run_steps if self._needs_steps(training) else ops.lstm
         outputs, h, c = run(
-            sequences, self.kernel, self.recurrent_kernel, self._bias(), h, c, mask, self.go_backwards,
+            sequences, self.kernel, self.recurrent_kernel, self.bias, h, c, mask, self.go_backwards,
             **({"training": training} if run is not ops.lstm else {}),
         )  # fmt: skip
         if self.stateful:
             self.states = [h.detach(), c.detach()]
         result = outputs if self.return_sequences else h
         return [result, h, c] if self.return_state else result
-
-    def _bias(self) -> Any:
-        return self.bias if self.use_bias else ops.zeros((4 * self.units,), self.dtype)
 
     def _initial_state(self, sequences: Any, initial_state: Any) -> tuple[Any, Any]:
         if initial_state is None:
@@ -172,7 +169,7 @@ class LSTM(Layer):
         h = ops.zeros((n, self.units), self.dtype) if h is None else h
         c = ops.zeros((n, self.units), self.dtype) if c is None else c
         kept = self._dropped((n, self.units), self.recurrent_dropout) if training and self.recurrent_dropout else None
-        gates = ops.matmul(x, kernel) + bias
+        gates = ops.matmul(x, kernel) if bias is None else ops.matmul(x, kernel) + bias
         outputs = []
         for t in reversed(range(steps)) if backwards else range(steps):
             z = gates[:, t] + ops.matmul(h if kept is None else h * kept, recurrent_kernel)

@@ -1,0 +1,104 @@
+"""One call of every layer: what the tests of configurations, shapes and Keras's results go through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class Case:
+    """A layer by name, its arguments, the shapes of its input (one, or a list of several) and of its output."""
+
+    layer: str
+    arguments: dict[str, Any]
+    shape: Any
+    output: Any
+    integers: int | None = None  # inputs are integers below this
+    call: dict[str, Any] = field(default_factory=dict)
+    keras: dict[str, Any] = field(default_factory=dict)  # what Keras needs said besides
+
+    @property
+    def name(self) -> str:
+        settings = ",".join(f"{k}={v}" for k, v in self.arguments.items())
+        return f"{self.layer}({settings})" + "".join(f",{k}={v}" for k, v in self.call.items())
+
+    def inputs(self, seed: int = 0, dtype: str = "float64") -> Any:
+        random = np.random.default_rng(seed)
+        if isinstance(self.shape, list):
+            return [random.standard_normal(s).astype(dtype) for s in self.shape]
+        if self.integers is not None:
+            return random.integers(0, self.integers, self.shape, np.int32)
+        return random.standard_normal(self.shape).astype(dtype)
+
+
+IMAGE = (2, 9, 8, 4)
+CASES = [
+    Case("Dense", {"units": 3}, (5, 4), (5, 3)),
+    Case("Dense", {"units": 3, "activation": "relu", "use_bias": False}, (2, 6, 4), (2, 6, 3)),
+    *(Case("Dense", {"units": 3, "activation": a}, (5, 4), (5, 3)) for a in (
+        "linear", "relu", "leaky_relu", "relu6", "elu", "selu", "gelu", "silu", "swish", "softplus", "softsign", "sigmoid",
+        "hard_sigmoid", "tanh", "exponential", "softmax", "log_softmax", "mish", "hard_silu", "log_sigmoid",
+    )),
+    Case("Activation", {"activation": "tanh"}, (2, 3), (2, 3)),
+    Case("Identity", {}, (2, 3), (2, 3)),
+    Case("Flatten", {}, (2, 3, 4), (2, 12)),
+    Case("Flatten", {}, (3,), (3, 1)),
+    Case("Reshape", {"target_shape": (2, -1)}, (3, 8), (3, 2, 4)),
+    Case("Permute", {"dims": (2, 1)}, (2, 3, 4), (2, 4, 3)),
+    Case("RepeatVector", {"n": 3}, (2, 4), (2, 3, 4)),
+    Case("ZeroPadding2D", {"padding": ((1, 0), (2, 3))}, IMAGE, (2, 10, 13, 4)),
+    Case("Cropping2D", {"cropping": ((1, 0), (2, 3))}, IMAGE, (2, 8, 3, 4)),
+    Case("UpSampling2D", {"size": (2, 3)}, IMAGE, (2, 18, 24, 4)),
+    Case("Conv2D", {"filters": 3, "kernel_size": 3}, IMAGE, (2, 7, 6, 3)),
+    Case("Conv2D", {"filters": 3, "kernel_size": (2, 3), "strides": 2, "padding": "same", "activation": "relu"}, IMAGE,
+         (2, 5, 4, 3)),
+    Case("Conv2D", {"filters": 6, "kernel_size": 3, "groups": 2, "dilation_rate": (2, 1)}, IMAGE, (2, 5, 6, 6)),
+    Case("Conv2D", {"filters": 2, "kernel_size": 3, "activation": "softmax", "use_bias": False}, IMAGE, (2, 7, 6, 2)),
+    Case("Conv2DTranspose", {"filters": 3, "kernel_size": 3}, IMAGE, (2, 11, 10, 3)),
+    Case("Conv2DTranspose", {"filters": 3, "kernel_size": 4, "strides": 2, "padding": "same"}, IMAGE, (2, 18, 16, 3)),
+    Case("Conv2DTranspose", {"filters": 3, "kernel_size": 3, "strides": 2, "output_padding": 1}, IMAGE,
+         (2, 20, 18, 3)),
+    Case("Conv2DTranspose", {"filters": 3, "kernel_size": 2, "strides": 3, "activation": "tanh"}, IMAGE,
+         (2, 27, 24, 3)),
+    Case("MaxPooling2D", {}, IMAGE, (2, 4, 4, 4)),
+    Case("MaxPooling2D", {"pool_size": 3, "strides": 2, "padding": "same"}, IMAGE, (2, 5, 4, 4)),
+    Case("AveragePooling2D", {"pool_size": (2, 3)}, IMAGE, (2, 4, 2, 4)),
+    Case("AveragePooling2D", {"pool_size": 3, "strides": 2, "padding": "same"}, IMAGE, (2, 5, 4, 4)),
+    Case("GlobalAveragePooling2D", {}, IMAGE, (2, 4)),
+    Case("GlobalAveragePooling2D", {"keepdims": True}, IMAGE, (2, 1, 1, 4)),
+    Case("GlobalMaxPooling2D", {}, IMAGE, (2, 4)),
+    Case("BatchNormalization", {}, IMAGE, IMAGE),
+    Case("BatchNormalization", {"axis": 1}, IMAGE, IMAGE),
+    Case("BatchNormalization", {}, IMAGE, IMAGE, call={"training": True}),
+    Case("BatchNormalization", {"axis": 1, "momentum": 0.5, "epsilon": 0.1}, (6, 4, 3), (6, 4, 3),
+         call={"training": True}),
+    Case("BatchNormalization", {"center": False, "scale": False}, (6, 4), (6, 4), call={"training": True}),
+    Case("Rescaling", {"scale": 0.5, "offset": 1.0}, (2, 3), (2, 3)),
+    Case("Dropout", {"rate": 0.5}, (2, 3), (2, 3)),
+    Case("SpatialDropout2D", {"rate": 0.5}, IMAGE, IMAGE),
+    Case("GaussianNoise", {"stddev": 0.5}, (2, 3), (2, 3)),
+    Case("Embedding", {"input_dim": 7, "output_dim": 3}, (2, 5), (2, 5, 3), integers=7),
+    Case("Masking", {}, (2, 5, 3), (2, 5, 3)),
+    Case("LSTM", {"units": 3}, (2, 5, 4), (2, 3)),
+    Case("LSTM", {"units": 3, "return_sequences": True, "use_bias": False}, (2, 5, 4), (2, 5, 3)),
+    Case("LSTM", {"units": 3, "return_state": True, "go_backwards": True}, (2, 5, 4), [(2, 3), (2, 3), (2, 3)]),
+    Case("LSTM", {"units": 3, "return_sequences": True, "return_state": True, "go_backwards": True}, (2, 5, 4),
+         [(2, 5, 3), (2, 3), (2, 3)]),
+    Case("LSTM", {"units": 3, "activation": "relu", "recurrent_activation": "hard_sigmoid",
+                  "return_sequences": True}, (2, 5, 4), (2, 5, 3)),
+    Case("ReLU", {"max_value": 1.0, "negative_slope": 0.1, "threshold": 0.5}, (4, 6), (4, 6)),
+    Case("LeakyReLU", {}, (4, 6), (4, 6)),
+    Case("ELU", {"alpha": 0.7}, (4, 6), (4, 6)),
+    Case("Softmax", {"axis": 1}, (4, 3, 2), (4, 3, 2)),
+    Case("Add", {}, [(2, 3), (2, 3), (2, 3)], (2, 3)),
+    Case("Add", {}, [(2, 4, 3), (2, 3)], (2, 4, 3)),
+    Case("Subtract", {}, [(2, 3), (2, 1)], (2, 3)),
+    Case("Multiply", {}, [(2, 3), (2, 3)], (2, 3)),
+    Case("Average", {}, [(2, 3), (2, 3), (2, 3)], (2, 3)),
+    Case("Maximum", {}, [(2, 3), (2, 3)], (2, 3)),
+    Case("Minimum", {}, [(2, 3), (2, 3)], (2, 3)),
+    Case("Concatenate", {"axis": 1}, [(2, 3, 2), (2, 4, 2)], (2, 7, 2)),
+]  # fmt: skip
