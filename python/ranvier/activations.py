@@ -150,10 +150,10 @@ def get(identifier: Any) -> Callable[..., Any]:
         found = get_registered_object(identifier) or BY_NAME.get(identifier) or _aliases.get(identifier)
         if found is None:
             raise ValueError(f"Unknown activation: {identifier!r}. Known: {', '.join(sorted({**BY_NAME, **_aliases}))}")
-        return found  # type: ignore[no-any-return]
+        return found
     if not callable(identifier):
         raise ValueError(f"Could not interpret activation identifier: {identifier!r}")
-    return identifier  # type: ignore[no-any-return]
+    return identifier
 
 
 def name_of(activation: Callable[..., Any]) -> str | None:

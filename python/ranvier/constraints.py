@@ -96,4 +96,4 @@ def get(identifier: Any) -> Callable[[Tensor], Tensor] | None:
     """A constraint from a name, a configuration, a function or a Constraint; None for None."""
     from ranvier.saving.registry import get_from
 
-    return get_from(identifier, _by_name, "constraint")  # type: ignore[no-any-return]
+    return get_from(identifier, _by_name, "constraint")

@@ -337,4 +337,4 @@ def get(identifier: Any) -> Callable[..., Any] | None:
         if any(not isinstance(v, (int, float)) for v in _tree.flatten(identifier) if isinstance(identifier, list)):
             raise ValueError(f"Could not interpret initializer identifier: {identifier!r}")
         return Constant(np.asarray(identifier))
-    return get_from(identifier, _by_name, "initializer")  # type: ignore[no-any-return]
+    return get_from(identifier, _by_name, "initializer")

@@ -140,7 +140,7 @@ def get(identifier: Any) -> Callable[[Tensor], Tensor] | None:
     """
     from ranvier.saving.registry import get_from
 
-    return get_from(identifier, _by_name, "regularizer")  # type: ignore[no-any-return]
+    return get_from(identifier, _by_name, "regularizer")
 
 
 def _checked(name: str, value: float | None) -> float:

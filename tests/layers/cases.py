@@ -39,7 +39,8 @@ CASES = [
     Case("Dense", {"units": 3}, (5, 4), (5, 3)),
     Case("Dense", {"units": 3, "activation": "relu", "use_bias": False}, (2, 6, 4), (2, 6, 3)),
     *(Case("Dense", {"units": 3, "activation": a}, (5, 4), (5, 3)) for a in (
-        "linear", "relu", "leaky_relu", "relu6", "elu", "selu", "gelu", "silu", "swish", "softplus", "softsign", "sigmoid",
+        "linear", "relu", "leaky_relu", "relu6", "elu", "selu", "gelu", "silu", "swish", "softplus", "softsign",
+        "sigmoid",
         "hard_sigmoid", "tanh", "exponential", "softmax", "log_softmax", "mish", "hard_silu", "log_sigmoid",
     )),
     Case("Activation", {"activation": "tanh"}, (2, 3), (2, 3)),

@@ -34,7 +34,8 @@ def test_outputs_and_states(case: Case) -> None:
     assert [tuple(w.shape) for w in ours.weights] == [tuple(w.shape) for w in theirs.weights]
     assert [w.name for w in ours.weights] == [w.name for w in theirs.weights]
     assert [w.trainable for w in ours.weights] == [w.trainable for w in theirs.weights]
-    weights = [abs(w) if "variance" in v.name else w for w, v in zip(drawn_like(ours.weights, 1), ours.weights, strict=True)]
+    drawn = zip(drawn_like(ours.weights, 1), ours.weights, strict=True)
+    weights = [abs(w) if "variance" in v.name else w for w, v in drawn]
     ours.set_weights(weights)
     theirs.set_weights(weights)
     found = _tree.flatten(ours(inputs, **case.call))
@@ -92,8 +93,10 @@ def test_mask_travels_from_embedding_to_lstm() -> None:
     np.testing.assert_allclose(ours(tokens).numpy(), theirs(tokens).detach().numpy(), rtol=1e-4, atol=1e-6)
 
 
-NAMES = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "random_uniform",
-         "random_normal", "truncated_normal", "variance_scaling")  # fmt: skip
+NAMES = (
+    "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "random_uniform",
+    "random_normal", "truncated_normal", "variance_scaling",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -43,7 +43,8 @@ def test_builds_on_first_call_and_knows_its_weights() -> None:
     assert not layer.built and layer.weights == []
     y = layer(np.ones((2, 4)))
     assert y.shape == (2, 3) and y.dtype == "float32"
-    assert [(w.path, w.shape) for w in layer.weights] == [(f"{layer.name}/kernel", (4, 3)), (f"{layer.name}/bias", (3,))]
+    assert [w.path for w in layer.weights] == [f"{layer.name}/kernel", f"{layer.name}/bias"]
+    assert [w.shape for w in layer.weights] == [(4, 3), (3,)]
     assert layer.count_params() == 15
 
 
@@ -164,7 +165,7 @@ def test_messages_name_layer_expected_found_and_origin() -> None:
         layer(np.ones((1, 4)))
     with pytest.raises(
         ValueError,
-        match=r"layer 'conv' .*expected ndim=4, found ndim=2. Full shape received: \(None, 5\) \(the output of layer 'mid'",
+        match=r"layer 'conv' .*expected ndim=4, found ndim=2. Full shape received: \(None, 5\) \(the output of .*'mid'",
     ):
         layers.Conv2D(1, 1, name="conv")(layers.Dense(5, name="mid")(rv.Input((3,))))
     with pytest.raises(ValueError, match="axis -1 of the input must be known"):

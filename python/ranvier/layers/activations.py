@@ -32,7 +32,8 @@ class ReLU(_ActivationLayer):
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        for name, value in (("max_value", max_value or 0), ("negative_slope", negative_slope), ("threshold", threshold)):
+        given = {"max_value": max_value or 0, "negative_slope": negative_slope, "threshold": threshold}
+        for name, value in given.items():
             if value is None or value < 0:
                 raise ValueError(f"ReLU: {name} must not be negative, got {value!r}")
         self.max_value = max_value

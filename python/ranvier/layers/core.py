@@ -50,7 +50,7 @@ def _checked_input_shape(shape: Any) -> tuple[int | None, ...]:
     return shape
 
 
-def Input(  # noqa: N802
+def Input(
     shape: Any = None,
     batch_size: int | None = None,
     dtype: str | None = None,
@@ -66,7 +66,7 @@ def Input(  # noqa: N802
     (None, 28, 28, 1)
     """
     layer = InputLayer(shape, batch_size, dtype, batch_shape, name)
-    return layer.output  # type: ignore[no-any-return]
+    return layer.output
 
 
 class WeightedLayer(Layer):
@@ -242,8 +242,8 @@ class Lambda(Layer):
 
     def get_config(self) -> dict[str, Any]:
         raise NotImplementedError(
-            f"The Lambda layer {self.name!r} holds a Python function, which a safe file cannot: define a Layer subclass "
-            "and register it with rv.saving.register_serializable()"
+            f"The Lambda layer {self.name!r} holds a Python function, which a safe file cannot: define a Layer "
+            "subclass and register it with rv.saving.register_serializable()"
         )
 
 

@@ -48,9 +48,7 @@ class InputSpec:
             return f"expected dtype={self.dtype}, found dtype={x.dtype}{full}"
         for axis, size in self.axes.items():
             if size is not None and shape[axis] not in (size, None):
-                return (
-                    f"expected axis {axis} of input shape to have value {size}, but received input with shape {shape}"
-                )
+                return f"expected axis {axis} of input shape to have value {size}, but received shape {shape}"
         if self.shape is not None:
             for wanted, found in zip(self.shape, shape, strict=True):
                 if wanted is not None and found is not None and wanted != found:

@@ -50,4 +50,4 @@ class Operation(Layer):
 
 def call_symbolically(function: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> KerasTensor:
     """The symbolic result of an op: what ``rv.ops`` does with symbolic tensors."""
-    return Operation(function)(*args, **kwargs)  # type: ignore[no-any-return]
+    return Operation(function)(*args, **kwargs)

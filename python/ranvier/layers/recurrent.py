@@ -11,8 +11,9 @@ from ranvier.layers.layer import Layer
 from ranvier.saving.registry import serialize_object
 
 _objects = (
-    "kernel_initializer", "recurrent_initializer", "bias_initializer", "kernel_regularizer", "recurrent_regularizer",
-    "bias_regularizer", "kernel_constraint", "recurrent_constraint", "bias_constraint",
+    "activation", "recurrent_activation", "kernel_initializer", "recurrent_initializer", "bias_initializer",
+    "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
+    "kernel_constraint", "recurrent_constraint", "bias_constraint",
 )  # fmt: skip
 
 
@@ -201,7 +202,7 @@ class LSTM(Layer):
         return {
             **super().get_config(),
             **{name: getattr(self, name) for name in plain},
-            **{name: serialize_object(getattr(self, name)) for name in (*_objects, "activation", "recurrent_activation")},
+            **{name: serialize_object(getattr(self, name)) for name in _objects},
         }
 
 

@@ -71,7 +71,7 @@ class GaussianNoise(Layer):
 
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not 0 <= stddev:
+        if not stddev >= 0:
             raise ValueError(f"GaussianNoise: stddev must not be negative, got {stddev!r}")
         self.stddev = stddev
         self.seed = seed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shutil
+from itertools import pairwise
 from typing import Any
 
 from ranvier import _tree
@@ -163,7 +164,7 @@ def summary_lines(
         positions, length = [*(p * 0.9 for p in positions), 1.0], length + 12
     length = line_length or min(length, shutil.get_terminal_size((120, 24)).columns - 4)
     edges = [0, *(int(p * length) for p in positions)]
-    widths = [b - a - 3 for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    widths = [b - a - 3 for a, b in pairwise(edges)]
     if min(widths) < 4:
         raise ValueError(f"summary: {length} columns are too few for the table")
     layers = _in_range(model.layers, layer_range)

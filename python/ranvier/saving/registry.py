@@ -83,21 +83,11 @@ def _own_classes() -> dict[str, dict[str, Any]]:
 
     modules = {}
     for module in (
-        "layers",
-        "models",
-        "initializers",
-        "regularizers",
-        "constraints",
-        "losses",
-        "metrics",
-        "optimizers",
-    ):
+        "layers", "models", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers", "schedules",
+    ):  # fmt: skip
         found = getattr(ranvier, module, None)
         if found is not None:
             modules[f"ranvier.{module}"] = {k: v for k, v in vars(found).items() if isinstance(v, type)}
-    schedules = getattr(ranvier, "schedules", None)
-    if schedules is not None:
-        modules["ranvier.schedules"] = {k: v for k, v in vars(schedules).items() if isinstance(v, type)}
     return modules
 
 
