@@ -31,7 +31,7 @@ class Tensor:
            [6., 8.]], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "array", "grad", "index", "node", "requires_grad")
+    __slots__ = ("__weakref__", "array", "grad", "index", "mask", "node", "requires_grad")
     __array_priority__ = 1000  # NumPy arrays on the left leave arithmetic to us
 
     array: _core.Array

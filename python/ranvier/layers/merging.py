@@ -44,8 +44,7 @@ class _Merge(Layer):
         rank = max(x.ndim for x in inputs)
         # Keras gives the lower ranks their missing axes after the batch axis
         raised = [
-            x if x.ndim == rank else ops.reshape(x, (x.shape[0], *(1,) * (rank - x.ndim), *x.shape[1:]))
-            for x in inputs
+            x if x.ndim == rank else ops.reshape(x, (x.shape[0], *(1,) * (rank - x.ndim), *x.shape[1:])) for x in inputs
         ]
         return self.merge(raised)
 

@@ -11,6 +11,9 @@ import numpy as np
 
 Registered = TypeVar("Registered", bound=Callable[..., Any])
 
+_MODULES = (
+    "layers", "models", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers", "schedules",
+)  # fmt: skip
 _registered: dict[str, Any] = {}
 _scopes = threading.local()
 
@@ -82,9 +85,7 @@ def _own_classes() -> dict[str, dict[str, Any]]:
     import ranvier
 
     modules = {}
-    for module in (
-        "layers", "models", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers", "schedules",
-    ):  # fmt: skip
+    for module in _MODULES:
         found = getattr(ranvier, module, None)
         if found is not None:
             modules[f"ranvier.{module}"] = {k: v for k, v in vars(found).items() if isinstance(v, type)}
