@@ -108,14 +108,6 @@ class Layer:
         self._losses: list[Tensor] = []
         self._loss_holders: list[Layer] = []
 
-    def __getattr__(self, name: str) -> Any:
-        if "inbound_nodes" not in self.__dict__ and not name.startswith("__"):
-            raise RuntimeError(
-                f"In layer {type(self).__name__!r}, you forgot to call super().__init__() as the first statement of "
-                "__init__()"
-            )
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
     # --- for subclasses to define --------------------------------------------------------------------
 
     def build(self, input_shape: Any) -> None:
@@ -290,6 +282,11 @@ class Layer:
     # --- calling -------------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if "inbound_nodes" not in self.__dict__:
+            raise RuntimeError(
+                f"In layer {type(self).__name__!r}, you forgot to call super().__init__() as the first statement of "
+                "__init__()"
+            )
         signature = _signature_of(type(self))
         if len(args) == 1 and not kwargs and isinstance(args[0], Tensor):  # nearly every call
             if args[0].dtype != self.dtype:
@@ -428,15 +425,15 @@ class Layer:
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Output shapes by calling the layer on zeros, twice: sizes that differ depend on what is not known."""
         seen = []
-        for fills in ((2, 40), (3, 61)):
-            zeros_args = _tree.map_structure(lambda t, fills=fills: _zeros_like(t, fills), args)
-            zeros_kwargs = _tree.map_structure(lambda t, fills=fills: _zeros_like(t, fills), kwargs)
-            outer, _calls.training = _calls.training, False
-            try:
+        outer, _calls.entry, _calls.training = (_calls.entry, _calls.training), None, False
+        try:
+            for fills in ((2, 40), (3, 61)):
+                zeros = _tree.map_structure(lambda t, fills=fills: _zeros_like(t, fills), [args, kwargs])
                 with no_grad():
-                    seen.append(self(*zeros_args, **zeros_kwargs))
-            finally:
-                _calls.training = outer
+                    seen.append(self(*zeros[0], **zeros[1]))
+        finally:
+            _calls.entry, _calls.training = outer
+            self._clear_losses()
         leaves = [
             KerasTensor([a if a == b else None for a, b in zip(x.shape, y.shape, strict=True)], x.dtype)
             for x, y in zip(_tree.flatten(seen[0]), _tree.flatten(seen[1]), strict=True)
