@@ -108,7 +108,7 @@ class Identity(Initializer):
     def __call__(self, shape: Any, dtype: str | None = None) -> Tensor:
         if len(shape) != 2:
             raise ValueError(f"Identity: only matrices have an identity, got shape {tuple(shape)}")
-        return as_tensor(self.gain * np.eye(*shape, dtype=dtype or config.floatx()))
+        return as_tensor(self.gain * np.eye(*shape).astype(dtype or config.floatx()))
 
     def get_config(self) -> dict[str, Any]:
         return {"gain": self.gain}
@@ -159,13 +159,16 @@ class TruncatedNormal(RandomNormal):
         return random.truncated_normal(tuple(shape), self.mean, self.stddev, dtype or config.floatx(), self.seed)
 
 
-def compute_fans(shape: Any) -> tuple[int, int]:
-    """(fan_in, fan_out): how many inputs an output sums, and how many outputs an input reaches.
+def compute_fans(shape: Any, input_axes: Any = None, output_axes: Any = None) -> tuple[int, int]:
+    """(fan_in, fan_out): how many inputs an output sums, and how many outputs an input reaches; of a convolution's
+    kernel, unless it is said which axes are the inputs' and the outputs'.
 
     >>> compute_fans((784, 512)), compute_fans((3, 3, 32, 64))
     ((784, 512), (288, 576))
     """
     shape = tuple(shape)
+    if input_axes is not None and output_axes is not None:
+        return math.prod(shape[a] for a in input_axes), math.prod(shape[a] for a in output_axes)
     if len(shape) < 2:
         return (shape[0], shape[0]) if shape else (1, 1)
     field = math.prod(shape[:-2])
@@ -188,6 +191,8 @@ class VarianceScaling(RandomInitializer):
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
         seed: int | None = None,
+        input_axes: Any = None,
+        output_axes: Any = None,
     ) -> None:
         super().__init__(seed)
         distribution = "truncated_normal" if distribution == "normal" else distribution
@@ -203,9 +208,11 @@ class VarianceScaling(RandomInitializer):
         self.scale = scale
         self.mode = mode
         self.distribution = distribution
+        self.input_axes = input_axes
+        self.output_axes = output_axes
 
     def __call__(self, shape: Any, dtype: str | None = None) -> Tensor:
-        fan_in, fan_out = compute_fans(shape)
+        fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, fan)
         shape, dtype = tuple(shape), dtype or config.floatx()
@@ -218,7 +225,8 @@ class VarianceScaling(RandomInitializer):
         return random.truncated_normal(shape, 0.0, math.sqrt(variance) / 0.87962566103423978, dtype, self.seed)
 
     def get_config(self) -> dict[str, Any]:
-        return {"scale": self.scale, "mode": self.mode, "distribution": self.distribution, "seed": self.seed}
+        choices = {"scale": self.scale, "mode": self.mode, "distribution": self.distribution}
+        return {**choices, "seed": self.seed, "input_axes": self.input_axes, "output_axes": self.output_axes}
 
 
 class _Scaled(VarianceScaling):
@@ -226,11 +234,11 @@ class _Scaled(VarianceScaling):
 
     choices: tuple[float, str, str]
 
-    def __init__(self, seed: int | None = None) -> None:
-        super().__init__(*self.choices, seed=seed)
+    def __init__(self, seed: int | None = None, input_axes: Any = None, output_axes: Any = None) -> None:
+        super().__init__(*self.choices, seed=seed, input_axes=input_axes, output_axes=output_axes)
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self.seed}
+        return {"seed": self.seed, "input_axes": self.input_axes, "output_axes": self.output_axes}
 
 
 class GlorotUniform(_Scaled):

@@ -469,8 +469,9 @@ class Layer:
             from ranvier.saving.registry import serialize_object
 
             base["activity_regularizer"] = serialize_object(self.activity_regularizer)
-        if type(self).get_config is Layer.get_config and type(self).__init__ is not Layer.__init__:
-            return {**base, **_simple_arguments(self)}
+        own_init = not type(self).__init__.__module__.startswith("ranvier.")
+        if own_init and type(self).get_config.__qualname__ in ("Layer.get_config", "Model.get_config"):
+            return _simple_arguments(self, base)
         return base
 
     @classmethod
@@ -478,6 +479,9 @@ class Layer:
         """A new layer from what ``get_config`` gave."""
         from ranvier.saving.registry import deserialize_values
 
+        policy = config.get("dtype")
+        if isinstance(policy, dict):  # a DTypePolicy, as Keras writes it
+            config = {**config, "dtype": policy.get("config", {}).get("name")}
         return cls(**deserialize_values(config))
 
     def __repr__(self) -> str:
@@ -528,8 +532,6 @@ def _regularizer(value: Any) -> Any:
 def _checked_dtype(layer: str, dtype: Any) -> str:
     if dtype is None:
         return config.floatx()
-    if isinstance(dtype, dict):  # a Keras DTypePolicy's configuration
-        dtype = dtype.get("config", {}).get("name")
     if dtype not in ("float32", "float64", "int32", "int64", "uint8", "bool"):
         raise ValueError(f"{layer}: dtype must be 'float32' or 'float64' (layers do not mix precisions), got {dtype!r}")
     return str(dtype)
@@ -565,23 +567,26 @@ def _unknown_arguments(layer_class: type[Layer], kwargs: dict[str, Any]) -> Valu
     return ValueError(f"Unrecognized keyword arguments passed to {layer_class.__name__}: {kwargs}{hints}")
 
 
-def _simple_arguments(layer: Layer) -> dict[str, Any]:
-    """The arguments with which a custom layer without ``get_config`` was made, if JSON can hold them."""
+def _simple_arguments(layer: Layer, base: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with which a custom layer without ``get_config`` was made, if JSON can hold them, and those of
+    ``base`` that it takes."""
     from ranvier.saving.registry import serialize_object
 
     args, kwargs = layer._init_arguments
     bound = inspect.signature(type(layer).__init__).bind(layer, *args, **kwargs)
     bound.apply_defaults()
     values = dict(list(bound.arguments.items())[1:])
-    kinds = inspect.signature(type(layer).__init__).parameters
-    for name, parameter in kinds.items():
+    takes_all = False
+    for name, parameter in inspect.signature(type(layer).__init__).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             values.update(values.pop(name, {}))
+            takes_all = True
         if parameter.kind is parameter.VAR_POSITIONAL and values.pop(name, ()):
             raise NotImplementedError(f"Layer {type(layer).__name__} takes *{name}: define get_config() to save it")
     try:
-        return {name: serialize_object(value) for name, value in values.items() if name not in ("name",)}
+        values = {name: serialize_object(value) for name, value in values.items()}
     except (TypeError, ValueError) as error:
         raise NotImplementedError(
             f"Layer {type(layer).__name__} was made with arguments that cannot be saved ({error}): define get_config()"
         ) from None
+    return {**values, **{name: value for name, value in base.items() if takes_all or name in values}}

@@ -15,7 +15,7 @@ class _Pooling2D(Layer):
 
     def __init__(
         self,
-        pool_size: Any = (2, 2),
+        pool_size: Any,
         strides: Any = None,
         padding: str = "valid",
         data_format: str | None = None,
@@ -58,6 +58,17 @@ class MaxPooling2D(_Pooling2D):
     >>> rv.layers.MaxPooling2D(2)(rv.ops.ones((1, 13, 13, 8))).shape
     (1, 6, 6, 8)
     """
+
+    def __init__(
+        self,
+        pool_size: Any = (2, 2),
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
 
     def call(self, inputs: Any) -> Any:
         return ops.max_pool2d(inputs, self.pool_size, self.strides, self.padding)

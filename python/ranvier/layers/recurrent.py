@@ -130,7 +130,8 @@ class LSTM(Layer):
         )  # fmt: skip
         if self.stateful:
             self.states = [h.detach(), c.detach()]
-        result = outputs if self.return_sequences else h
+        # the last output is h, but where every step is masked: there it is zero, and h the initial one
+        result = outputs if self.return_sequences else h if mask is None else outputs[:, -1]
         return [result, h, c] if self.return_state else result
 
     def _initial_state(self, sequences: Any, initial_state: Any) -> tuple[Any, Any]:
@@ -171,18 +172,20 @@ class LSTM(Layer):
         c = ops.zeros((n, self.units), self.dtype) if c is None else c
         kept = self._dropped((n, self.units), self.recurrent_dropout) if training and self.recurrent_dropout else None
         gates = ops.matmul(x, kernel) if bias is None else ops.matmul(x, kernel) + bias
-        outputs = []
+        output, outputs = ops.zeros((n, self.units), self.dtype), []
         for t in reversed(range(steps)) if backwards else range(steps):
             z = gates[:, t] + ops.matmul(h if kept is None else h * kept, recurrent_kernel)
             i, f, g, o = (z[:, k * self.units : (k + 1) * self.units] for k in range(4))
             fresh_c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(g)
             fresh_h = self.recurrent_activation(o) * self.activation(fresh_c)
             if mask is None:
-                h, c = fresh_h, fresh_c
+                output = h = fresh_h
+                c = fresh_c
             else:
                 step = ops.expand_dims(mask[:, t], -1)
                 h, c = ops.where(step, fresh_h, h), ops.where(step, fresh_c, c)
-            outputs.append(h)
+                output = ops.where(step, fresh_h, output)
+            outputs.append(output)
         return ops.stack(outputs, axis=1) if outputs else ops.zeros((n, 0, self.units), self.dtype), h, c
 
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:

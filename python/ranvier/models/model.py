@@ -9,6 +9,7 @@ from typing import Any
 from ranvier import _tree
 from ranvier.config import auto_name
 from ranvier.layers.layer import Layer, _Signature
+from ranvier.layers.operation import Operation
 from ranvier.layers.symbolic import KerasTensor
 from ranvier.models.graph import Graph
 from ranvier.models.summary import summary_lines
@@ -81,8 +82,9 @@ class Model(Trainer, Layer):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers directly inside."""
-        return list(self.graph.layers) if self.graph is not None else self._sublayers()
+        """The layers directly inside; ops on symbolic tensors are not among them (``summary`` shows those too)."""
+        inside = self.graph.layers if self.graph is not None else self._sublayers()
+        return [layer for layer in inside if not isinstance(layer, Operation)]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or its place in ``layers``. Raises ValueError where there is none."""

@@ -107,6 +107,11 @@ def _wrapped(text: str, width: int) -> list[str]:
     return [*lines, text]
 
 
+def _shown(model: Any) -> list[Layer]:
+    """A graph's layers with the ops among them; but a Sequential's without its InputLayer."""
+    return model.layers if model.graph is None or hasattr(model, "add") else model.graph.layers
+
+
 def _table(header: list[str], rows: list[list[str]], widths: list[int], alignment: str) -> list[str]:
     def cells(row: list[str], bar: str) -> list[str]:
         columns = [_wrapped(text, width) for text, width in zip(row, widths, strict=True)]
@@ -167,7 +172,7 @@ def summary_lines(
     widths = [b - a - 3 for a, b in pairwise(edges)]
     if min(widths) < 4:
         raise ValueError(f"summary: {length} columns are too few for the table")
-    layers = _in_range(model.layers, layer_range)
+    layers = _in_range(_shown(model), layer_range)
     rows = [row for layer in layers for row in _rows(layer, 0, expand_nested, relevant, show_trainable)]
     return [f'Model: "{model.name}"', *_table(header, rows, widths, alignment), *_totals(model)]
 

@@ -186,6 +186,7 @@ def _class_of(config: dict[str, Any]) -> Any:
     modules = _own_classes()
     if module in modules and name in modules[module]:
         return modules[module][name]
+    name = {"Functional": "Model"}.get(name, name)
     if module is None or str(module).startswith("keras"):  # written by Keras, or by hand: the first of that name
         for classes in modules.values():
             if name in classes:
