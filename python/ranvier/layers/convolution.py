@@ -126,12 +126,8 @@ class Conv2D(_Convolution):
         return self.activation(y)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        places = [
-            output_size(*sizes, self.padding, dilation)
-            for *sizes, dilation in zip(
-                input_shape[1:3], self.kernel_size, self.strides, self.dilation_rate, strict=True
-            )
-        ]
+        axes = zip(input_shape[1:3], self.kernel_size, self.strides, self.dilation_rate, strict=True)
+        places = [output_size(size, window, stride, self.padding, d) for size, window, stride, d in axes]
         return (input_shape[0], *checked_places(self, input_shape, places), self.filters)
 
     def get_config(self) -> dict[str, Any]:
@@ -211,7 +207,7 @@ class Conv2DTranspose(_Convolution):
         return self.activation(y)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        sizes = []
+        sizes: list[int | None] = []
         for axis, size in enumerate(input_shape[1:3]):
             stride, extra = self.strides[axis], None if self.output_padding is None else self.output_padding[axis]
             window = self.dilation_rate[axis] * (self.kernel_size[axis] - 1) + 1

@@ -75,7 +75,9 @@ def Input(
 class WeightedLayer(Layer):
     """Base of layers with a kernel and a bias: their initializers, regularizers, constraints and activation."""
 
-    fused: frozenset[str] = frozenset({"relu", "tanh", "elu", "selu", "gelu", "silu", "softplus", "leaky_relu"})
+    # what the op applies in its own last pass; not gelu, of which the op's default is the approximate form, nor
+    # softmax and sigmoid, which losses look for to take the logits instead
+    fused = frozenset({"relu", "tanh", "elu", "selu", "silu", "softplus", "leaky_relu"})
     casts_integers = True
 
     def __init__(

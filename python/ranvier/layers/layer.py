@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -71,6 +72,7 @@ class Layer:
 
     casts_integers: ClassVar[bool] = False  # whether integer inputs become floats of the layer's dtype
     keeps_dtype: ClassVar[bool] = False  # whether outputs have the inputs' dtype, not the layer's
+    _init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
     renamed_arguments: ClassVar[dict[str, str]] = {}  # names of old Keras -> what to write today
     _not_scanned: ClassVar[frozenset[str]] = frozenset(
         {"_init_arguments", "inbound_nodes", "_losses", "_loss_holders", "optimizer"}
@@ -78,7 +80,7 @@ class Layer:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         instance = super().__new__(cls)
-        instance.__dict__["_init_arguments"] = (args, kwargs)  # get_config of simple custom layers reads it
+        instance._init_arguments = (args, kwargs)  # get_config of simple custom layers reads it
         return instance
 
     def __init__(
@@ -172,7 +174,8 @@ class Layer:
                 if isinstance(item, kind):
                     yield item
                 else:
-                    stack.extend(reversed(list(item.values()) if isinstance(item, dict) else item))
+                    items: Any = item
+                    stack.extend(reversed(list(items.values() if isinstance(items, dict) else items)))
 
     def _own_weights(self) -> list[Variable]:
         own: list[Variable] = list(self._members(Variable))
@@ -428,7 +431,7 @@ class Layer:
         outer, _calls.entry, _calls.training = (_calls.entry, _calls.training), None, False
         try:
             for fills in ((2, 40), (3, 61)):
-                zeros = _tree.map_structure(lambda t, fills=fills: _zeros_like(t, fills), [args, kwargs])
+                zeros = _tree.map_structure(partial(_zeros_like, fills), [args, kwargs])
                 with no_grad():
                     seen.append(self(*zeros[0], **zeros[1]))
         finally:
@@ -516,7 +519,7 @@ def _shapes_of(value: Any) -> Any:
     return _tree.map_structure(lambda t: tuple(t.shape) if hasattr(t, "shape") else None, value)
 
 
-def _zeros_like(leaf: Any, fills: tuple[int, int]) -> Any:
+def _zeros_like(fills: tuple[int, int], leaf: Any) -> Any:
     if not isinstance(leaf, KerasTensor):
         return leaf
     shape = [fills[min(axis, 1)] if size is None else size for axis, size in enumerate(leaf.shape)]

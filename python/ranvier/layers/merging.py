@@ -55,11 +55,11 @@ class _Merge(Layer):
         sizes = []
         for axis in range(rank):
             column = {s[axis] for s in raised}
-            known = column - {None, 1}
+            known = {n for n in column if n not in (None, 1)}
             if len(known) > 1:
                 raise ValueError(
                     f"{type(self).__name__} {self.name!r}: inputs have incompatible shapes {shapes}: axis {axis} has "
-                    f"sizes {sorted(known)}"
+                    f"sizes {sorted(known, key=str)}"
                 )
             sizes.append(next(iter(known)) if known else None if None in column else 1)
         return tuple(sizes)

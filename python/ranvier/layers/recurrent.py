@@ -113,8 +113,9 @@ class LSTM(Layer):
         )
 
     def _bias_values(self, shape: Any, dtype: str | None = None) -> Any:
-        parts = [self.bias_initializer((n * self.units,), dtype=dtype) for n in (1, 2)]
-        return ops.concatenate([parts[0], ops.ones((self.units,), dtype), parts[1]], axis=0)
+        initial: Any = self.bias_initializer
+        first, rest = (initial((n * self.units,), dtype=dtype) for n in (1, 2))
+        return ops.concatenate([first, ops.ones((self.units,), dtype or self.dtype), rest], axis=0)
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         h, c = self._initial_state(sequences, initial_state)

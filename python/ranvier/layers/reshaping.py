@@ -59,7 +59,7 @@ class Reshape(_Rearranging):
     def call(self, inputs: Any) -> Any:
         return ops.reshape(inputs, (inputs.shape[0], *self._target(inputs.shape)))
 
-    def _target(self, input_shape: Any) -> tuple[int | None, ...]:
+    def _target(self, input_shape: Any) -> Any:
         sizes = input_shape[1:]
         if None in sizes:
             return tuple(None if n == -1 else n for n in self.target_shape)
