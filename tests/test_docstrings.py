@@ -9,6 +9,7 @@ import pkgutil
 import pytest
 
 import ranvier as rv
+from ranvier import rooms
 
 MODULES = sorted(
     m.name for m in pkgutil.walk_packages(rv.__path__, "ranvier.") if not m.name.endswith(("_core", "__main__"))
@@ -22,6 +23,6 @@ def test_examples_run(name: str) -> None:
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("op", sorted(rv.rooms.public_ops()))
+@pytest.mark.parametrize("op", sorted(rooms.public_ops()))
 def test_every_op_has_an_example(op: str) -> None:
     assert ">>>" in (getattr(rv.ops, op).__doc__ or ""), f"ops.{op} has no example in its docstring"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -67,6 +68,14 @@ def test_arguments_and_defaults(case: Case) -> None:
     for name in names:
         if name not in ("use_cudnn",):
             assert ours[name].default == theirs[name].default, name
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_configuration_that_keras_wrote(case: Case) -> None:
+    theirs = getattr(keras.layers, case.layer)(**case.arguments)
+    ours = getattr(rv.layers, case.layer).from_config(json.loads(json.dumps(theirs.get_config())))
+    mine = getattr(rv.layers, case.layer)(**case.arguments, name=theirs.name)
+    assert ours.get_config() == mine.get_config()
 
 
 @pytest.mark.parametrize("mask", [[[1, 1, 0, 1, 0], [0, 1, 1, 1, 1]], [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1]]])

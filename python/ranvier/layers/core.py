@@ -24,9 +24,6 @@ class InputLayer(Layer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        for option in ("sparse", "ragged", "optional"):  # Keras writes them into its files
-            if kwargs.pop(option, False):
-                raise ValueError(f"Input: {option} inputs are not supported")
         super().__init__(dtype=dtype, name=name, **kwargs)
         if (shape is None) == (batch_shape is None):
             raise ValueError("Input: pass either `shape` (without the batch axis) or `batch_shape`")

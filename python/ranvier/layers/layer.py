@@ -482,10 +482,8 @@ class Layer:
         """A new layer from what ``get_config`` gave."""
         from ranvier.saving.registry import deserialize_values
 
-        policy = config.get("dtype")
-        if isinstance(policy, dict):  # a DTypePolicy, as Keras writes it
-            config = {**config, "dtype": policy.get("config", {}).get("name")}
-        return cls(**deserialize_values(config))
+        config = {k: v for k, v in config.items() if k not in _keras_only or v != _keras_only[k]}
+        return cls(**deserialize_values({k: plain_dtype(v) if k == "dtype" else v for k, v in config.items()}))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
@@ -532,6 +530,11 @@ def _regularizer(value: Any) -> Any:
     return regularizers.get(value)
 
 
+def plain_dtype(dtype: Any) -> Any:
+    """The name of a dtype that Keras may have written as a DTypePolicy."""
+    return dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
+
+
 def _checked_dtype(layer: str, dtype: Any) -> str:
     if dtype is None:
         return config.floatx()
@@ -561,6 +564,18 @@ _old_names = {
     "batch_input_shape": "rv.Input(batch_shape=...)",
     "input_length": "nothing: the length is read from the input",
     "weights": "set_weights(...) after building",
+}
+
+
+_keras_only = {  # options that we lack, as Keras writes them where they are not used
+    "quantization_config": None,
+    "zero_output_for_mask": False,
+    "renorm": False,
+    "renorm_clipping": None,
+    "renorm_momentum": 0.99,
+    "sparse": False,
+    "ragged": False,
+    "optional": False,
 }
 
 

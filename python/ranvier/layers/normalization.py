@@ -48,10 +48,6 @@ class BatchNormalization(Layer):
         synchronized: bool = False,
         **kwargs: Any,
     ) -> None:
-        if kwargs.pop("renorm", False):
-            raise ValueError("BatchNormalization: renorm=True is not supported")
-        for option in ("renorm_clipping", "renorm_momentum"):  # Keras writes them into its files
-            kwargs.pop(option, None)
         super().__init__(**kwargs)
         if isinstance(axis, (list, tuple)):
             if len(axis) != 1:

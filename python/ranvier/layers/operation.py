@@ -14,8 +14,8 @@ class Operation(Layer):
 
     >>> import ranvier as rv
     >>> x = rv.Input((3,))
-    >>> rv.Model(x, rv.ops.sum(x * 2, axis=-1)).graph.layers[1:]
-    [<Operation name=multiply, built=True>, <Operation name=sum, built=True>]
+    >>> [layer.function for layer in rv.Model(x, rv.ops.sum(x * 2, axis=-1)).graph.layers[1:]]
+    ['multiply', 'sum']
     """
 
     keeps_dtype = True

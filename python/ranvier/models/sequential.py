@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier import _tree
 from ranvier.layers.core import InputLayer
-from ranvier.layers.layer import Layer, _shapes_of, _Signature
+from ranvier.layers.layer import Layer, _shapes_of, _Signature, plain_dtype
 from ranvier.layers.symbolic import KerasTensor
 from ranvier.models.graph import Graph
 from ranvier.models.model import Model
@@ -153,7 +153,7 @@ class Sequential(Model):
         if "layers" not in config or "name" not in config:
             raise ValueError(f"Sequential.from_config: expected a dict with 'name' and 'layers', got {config!r}")
         layers = [deserialize_object(c, custom_objects) for c in config["layers"]]
-        model = cls(layers, name=config["name"], dtype=config.get("dtype"))
+        model = cls(layers, name=config["name"], dtype=plain_dtype(config.get("dtype")))
         if not config.get("trainable", True):
             model._trainable = False
         if config.get("build_input_shape") and not model.built:
