@@ -87,7 +87,7 @@ void refuse_narrow(const char* op, const char* name, const Array& x) {
 
 Array unary(const char* op, UnaryOp kind, const Array& x) {
   const bool logical = kind >= UnaryOp::IsNan;
-  if (kind == UnaryOp::Exp || kind == UnaryOp::Log || kind == UnaryOp::Sqrt) check_floating(op, "x", x);
+  if (kind >= UnaryOp::Exp && kind <= UnaryOp::Sqrt) check_floating(op, "x", x);
   refuse_narrow(op, "x", x);
   if (!logical && x.dtype() == DType::Bool) throw TypeError(message(op, ": x is bool; cast it to a number first"));
   Array y = Array::empty(x.shape(), logical ? DType::Bool : x.dtype(), x.device());
@@ -191,11 +191,14 @@ Array cast_forward(const Array& x, const std::string& dtype) {
 
 Array sum_to_shape_forward(const Array& x, const Shape& shape) {
   check_floating("sum_to_shape", "x", x);
-  Array y = Array::zeros(shape, x.dtype(), x.device());
-  if (broadcast_shape("sum_to_shape", {{"x", x}, {"the target", y}}) != x.shape()) {
+  const std::size_t cut = x.shape().size() - std::min(x.shape().size(), shape.size());
+  bool fits = shape.size() <= x.shape().size();
+  for (std::size_t i = 0; fits && i < shape.size(); ++i) fits = shape[i] == 1 || shape[i] == x.shape()[cut + i];
+  if (!fits) {
     throw ValueError(
         message("sum_to_shape: shape ", shape_text(shape), " does not broadcast to ", shape_text(x.shape())));
   }
+  Array y = Array::zeros(shape, x.dtype(), x.device());
   if (x.size() == 0) return y;
   const Broadcast plan = broadcast_along("sum_to_shape", x.shape(), {&shape});
   dispatch_untyped("sum_to_shape", x, [&](const KernelTable& kernels) {
@@ -248,11 +251,19 @@ void bind_elementwise(py::module_& m) {
     UnaryOp kind;
   };
   static constexpr Unary kUnary[] = {
-      {"negative", UnaryOp::Negative}, {"exp", UnaryOp::Exp},
-      {"log", UnaryOp::Log},           {"sqrt", UnaryOp::Sqrt},
-      {"square", UnaryOp::Square},     {"absolute", UnaryOp::Absolute},
-      {"sign", UnaryOp::Sign},         {"isnan", UnaryOp::IsNan},
-      {"isfinite", UnaryOp::IsFinite}, {"logical_not", UnaryOp::LogicalNot},
+      {"negative", UnaryOp::Negative},
+      {"exp", UnaryOp::Exp},
+      {"expm1", UnaryOp::Expm1},
+      {"log1p", UnaryOp::Log1p},
+      {"erf", UnaryOp::Erf},
+      {"log", UnaryOp::Log},
+      {"sqrt", UnaryOp::Sqrt},
+      {"square", UnaryOp::Square},
+      {"absolute", UnaryOp::Absolute},
+      {"sign", UnaryOp::Sign},
+      {"isnan", UnaryOp::IsNan},
+      {"isfinite", UnaryOp::IsFinite},
+      {"logical_not", UnaryOp::LogicalNot},
   };
   for (const Unary& op : kUnary) {
     m.def((std::string(op.name) + "_forward").c_str(), [op](const Array& x) { return unary(op.name, op.kind, x); },

@@ -9,7 +9,21 @@
 
 namespace ranvier {
 
-enum class UnaryOp : uint8_t { Negative, Exp, Log, Sqrt, Square, Absolute, Sign, IsNan, IsFinite, LogicalNot };
+enum class UnaryOp : uint8_t {
+  Negative,
+  Exp,
+  Expm1,
+  Log,
+  Log1p,
+  Erf,
+  Sqrt,
+  Square,
+  Absolute,
+  Sign,
+  IsNan,
+  IsFinite,
+  LogicalNot
+};
 
 // Comparisons give bool; a > b is Less with the operands exchanged. MaximumShare is the slope of
 // maximum(a, b) by a: 1 where a > b, 1/2 where they are equal, 0 where a < b (1 beside a NaN).

@@ -1,4 +1,5 @@
-// negative, exp, log, sqrt, square, absolute, sign, isnan, isfinite, logical_not; clip and its gradient.
+// negative, exp, expm1, log, log1p, erf, sqrt, square, absolute, sign, isnan, isfinite, logical_not; clip and its
+// gradient.
 #include "cpu/elementwise/walk.h"
 #include "cpu/simd_math.h"
 
@@ -46,6 +47,9 @@ void floating_unary(UnaryOp op, const void* x, void* y, int64_t n) {
     case UnaryOp::Negative: return unary_loop<T, T>(x, y, n, [](T v) { return -v; });
     case UnaryOp::Exp: return vector_loop<T>(x, y, n, [](Vec<T> v) { return exp(v); });
     case UnaryOp::Log: return vector_loop<T>(x, y, n, [](Vec<T> v) { return log(v); });
+    case UnaryOp::Expm1: return vector_loop<T>(x, y, n, [](Vec<T> v) { return expm1(v); });
+    case UnaryOp::Log1p: return vector_loop<T>(x, y, n, [](Vec<T> v) { return log1p(v); });
+    case UnaryOp::Erf: return vector_loop<T>(x, y, n, [](Vec<T> v) { return erf(v); });
     case UnaryOp::Sqrt: return vector_loop<T>(x, y, n, [](Vec<T> v) { return sqrt(v); });
     case UnaryOp::Square: return unary_loop<T, T>(x, y, n, [](T v) { return v * v; });
     case UnaryOp::Absolute: return unary_loop<T, T>(x, y, n, [](T v) { return T(fabs(v)); });

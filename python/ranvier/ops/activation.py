@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ranvier.autograd import Function, is_recording
-from ranvier.ops.elementwise import cast, clip, exp, greater, less_equal, multiply, where
+from ranvier.ops.elementwise import cast, clip, erf, exp, greater, less_equal, multiply, where
 from ranvier.tensor import Tensor, as_tensor, wrap
 
 __all__ = ["elu", "gelu", "leaky_relu", "relu", "selu", "sigmoid", "silu", "softplus", "tanh", "threshold"]
@@ -103,25 +103,13 @@ class Gelu(Function):
         if not is_recording():
             return wrap(self.kernels.gelu_backward(x.array, dy.array, self.approximate))
         if not self.approximate:
-            return dy * GeluExactSlope.apply(x)
+            c = _curved(x)
+            density = exp(c * c * -0.5) * (1 / math.sqrt(2 * math.pi))
+            return dy * (0.5 + 0.5 * erf(x * math.sqrt(0.5)) + c * density)
         twice, cubic = 2 * math.sqrt(2 / math.pi), 0.044715
         c = _curved(x)
         s = sigmoid(twice * c * (1 + cubic * c * c))
         return dy * (s + c * s * (1 - s) * twice * (1 + 3 * cubic * c * c))
-
-
-class GeluExactSlope(Function):
-    """Phi(x) + x phi(x), the slope of x Phi(x); its own slope is (2 - x**2) phi(x)."""
-
-    def forward(self, x: Any) -> Any:
-        self.save(x)
-        one = self.kernels.equal_forward(x, x)  # 1; 0 beside a NaN, which stays one
-        return self.kernels.gelu_backward(x, self.kernels.cast_forward(one, x.dtype), False)
-
-    def backward(self, dy: Tensor) -> Tensor:
-        (x,) = self.saved
-        square = x * x
-        return dy * ((2 - square) * exp(square * -0.5) * (1 / math.sqrt(2 * math.pi)))
 
 
 class Silu(Function):

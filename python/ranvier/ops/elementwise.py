@@ -9,6 +9,7 @@ Integers wrap around; ``divide`` and the transcendental functions take them to f
 from __future__ import annotations
 
 import builtins
+import math
 from typing import Any
 
 from ranvier import _core
@@ -23,7 +24,9 @@ __all__ = [
     "clip",
     "divide",
     "equal",
+    "erf",
     "exp",
+    "expm1",
     "greater",
     "greater_equal",
     "isfinite",
@@ -31,6 +34,7 @@ __all__ = [
     "less",
     "less_equal",
     "log",
+    "log1p",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -383,6 +387,36 @@ class Exp(Function):
         return dy * y
 
 
+class Expm1(Function):
+    def forward(self, x: Any) -> Any:
+        self.save(x)
+        return self.kernels.expm1_forward(x)
+
+    def backward(self, dy: Tensor) -> Tensor:
+        (x,) = self.saved
+        return dy * exp(x)  # y + 1 would have lost e**x where it is small
+
+
+class Log1p(Function):
+    def forward(self, x: Any) -> Any:
+        self.save(x)
+        return self.kernels.log1p_forward(x)
+
+    def backward(self, dy: Tensor) -> Tensor:
+        (x,) = self.saved
+        return dy / (x + 1)
+
+
+class Erf(Function):
+    def forward(self, x: Any) -> Any:
+        self.save(x)
+        return self.kernels.erf_forward(x)
+
+    def backward(self, dy: Tensor) -> Tensor:
+        (x,) = self.saved
+        return dy * (exp(negative(x * x)) * (2 / math.sqrt(math.pi)))
+
+
 class Log(Function):
     def forward(self, x: Any) -> Any:
         self.save(x)
@@ -474,6 +508,36 @@ def log(x: Any) -> Tensor:
     array([0.    , 2.3026], dtype=float32)
     """
     return _floating_unary(Log, x)
+
+
+def expm1(x: Any) -> Tensor:
+    """e to the power ``x``, minus 1, without cancellation, within 3 ULP; integers give float32. Source: NumPy.
+
+    >>> import ranvier as rv
+    >>> rv.ops.expm1([0.0, 1.0]).numpy().round(4)
+    array([0.    , 1.7183], dtype=float32)
+    """
+    return _floating_unary(Expm1, x)
+
+
+def log1p(x: Any) -> Tensor:
+    """Logarithm of ``1 + x``, accurate near 0, within 3 ULP; integers give float32. Source: ``numpy.log1p``.
+
+    >>> import ranvier as rv
+    >>> rv.ops.log1p([0.0, 1.0]).numpy().round(4)
+    array([0.    , 0.6931], dtype=float32)
+    """
+    return _floating_unary(Log1p, x)
+
+
+def erf(x: Any) -> Tensor:
+    """The error function, within 4 ULP; integers give float32. Source: Keras ``ops.erf``.
+
+    >>> import ranvier as rv
+    >>> rv.ops.erf([0.0, 1.0]).numpy().round(4)
+    array([0.    , 0.8427], dtype=float32)
+    """
+    return _floating_unary(Erf, x)
 
 
 def sqrt(x: Any) -> Tensor:

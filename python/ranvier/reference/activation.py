@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.reference.elementwise import erf_forward
+
 __all__ = [
     "elu_backward",
     "elu_forward",
@@ -122,11 +124,8 @@ def softplus_backward(x: np.ndarray, dy: np.ndarray) -> np.ndarray:
     return _chain(sigmoid_forward(x), dy)
 
 
-_erf = np.vectorize(math.erf, otypes=[np.float64])
-
-
 def _normal_distribution(x: np.ndarray) -> Any:
-    return (0.5 + 0.5 * _erf(x * math.sqrt(0.5))).astype(x.dtype)
+    return 0.5 + 0.5 * erf_forward(x * math.sqrt(0.5))
 
 
 def gelu_forward(x: np.ndarray, approximate: bool) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 __all__ = [
@@ -12,11 +14,14 @@ __all__ = [
     "clip_forward",
     "divide_forward",
     "equal_forward",
+    "erf_forward",
     "exp_forward",
+    "expm1_forward",
     "isfinite_forward",
     "isnan_forward",
     "less_equal_forward",
     "less_forward",
+    "log1p_forward",
     "log_forward",
     "logical_not_forward",
     "maximum_forward",
@@ -90,6 +95,21 @@ def negative_forward(x: np.ndarray) -> np.ndarray:
 
 def exp_forward(x: np.ndarray) -> np.ndarray:
     return np.exp(x)
+
+
+def expm1_forward(x: np.ndarray) -> np.ndarray:
+    return np.expm1(x)
+
+
+def log1p_forward(x: np.ndarray) -> np.ndarray:
+    return np.log1p(x)
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def erf_forward(x: np.ndarray) -> np.ndarray:
+    return np.asarray(_erf(x), x.dtype)
 
 
 def log_forward(x: np.ndarray) -> np.ndarray:
