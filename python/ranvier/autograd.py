@@ -21,6 +21,7 @@ class _Mode(threading.local):
 
 
 _mode = _Mode()
+_FLOATING = frozenset(("float32", "float64", "float16", "bfloat16"))
 
 
 def is_recording() -> bool:
@@ -115,6 +116,7 @@ class Function:
     needs: tuple[bool, ...]
     edges: tuple[Any, ...]  # per input: None, a leaf Tensor, or (node, index)
     _saved: tuple[_Saved | None, ...] | None = ()
+    _to_save: tuple[_core.Array | None, ...] = ()
     _outputs: tuple[tuple[tuple[int, ...], str, str], ...]  # shape, dtype, device: for zeros of unused outputs
 
     @property
@@ -152,33 +154,40 @@ class Function:
     @classmethod
     def apply(cls, *inputs: Any, **params: Any) -> Any:
         """Runs the op on tensors (or None for an absent one), on the tape if any of them requires a gradient."""
+        # Tiny networks spend their time here: no generators, no look-ups that the plain case does not need.
         self = cls()
-        device = next((x.array.device for x in inputs if isinstance(x, Tensor)), None)
-        tensors = [x if x is None or isinstance(x, Tensor) else as_tensor(x, device=device) for x in inputs]
-        arrays = [None if t is None else t.array for t in tensors]
-        for position, array in enumerate(arrays):
-            if array is None and position not in self.optional:
-                raise TypeError(f"{self.name}: argument {position} is None; expected a tensor")
-        self.kernels = kernels_for(next(a for a in arrays if a is not None))
+        for x in inputs:
+            if not isinstance(x, Tensor):
+                inputs = self._as_tensors(inputs)
+                break
+        arrays = [None if t is None else t.array for t in inputs]
+        first = arrays[0] if arrays[0] is not None else next(a for a in arrays if a is not None)
+        self.kernels = kernels_for(first)
         if _mode.recording:
-            self.needs = tuple(t is not None and t.requires_grad for t in tensors)
+            self.needs = tuple([t is not None and t.requires_grad for t in inputs])
         else:
-            self.needs = (False,) * len(tensors)
-        self._to_save: tuple[_core.Array | None, ...] = ()
+            self.needs = (False,) * len(inputs)
         try:
             result = self.forward(*arrays, **params)
         except TypeError as error:
             raise self._clear(error, params) from None
-        single = not isinstance(result, tuple)
-        outputs = (result,) if single else result
-        if not any(self.needs):
-            wrapped = tuple(wrap(a) for a in outputs)
-        else:
-            self._record(tensors, arrays, outputs)
-            wrapped = tuple(
-                wrap(a, self, i) if a.dtype.startswith(("float", "bfloat")) else wrap(a) for i, a in enumerate(outputs)
-            )
-        return wrapped[0] if single else wrapped
+        recorded = True in self.needs
+        if not isinstance(result, tuple):
+            if not recorded:
+                return wrap(result)
+            self._record(inputs, arrays, (result,))
+            return wrap(result, self if self._outputs[0][1] in _FLOATING else None)
+        if not recorded:
+            return tuple([wrap(a) for a in result])
+        self._record(inputs, arrays, result)
+        return tuple([wrap(a, self if self._outputs[i][1] in _FLOATING else None, i) for i, a in enumerate(result)])
+
+    def _as_tensors(self, inputs: tuple[Any, ...]) -> tuple[Tensor | None, ...]:
+        device = next((x.array.device for x in inputs if isinstance(x, Tensor)), None)
+        for position, x in enumerate(inputs):
+            if x is None and position not in self.optional:
+                raise TypeError(f"{self.name}: argument {position} is None; expected a tensor")
+        return tuple(x if x is None or isinstance(x, Tensor) else as_tensor(x, device=device) for x in inputs)
 
     def _clear(self, error: TypeError, params: dict[str, Any]) -> TypeError:
         """pybind11's message for an argument of the wrong kind lists C++ signatures; say what came instead."""
@@ -188,20 +197,19 @@ class Function:
         return TypeError(f"{self.name}: an option has the wrong type or is too large; got {came}")
 
     def _record(
-        self, tensors: list[Tensor | None], arrays: list[_core.Array | None], outputs: tuple[_core.Array, ...]
+        self, tensors: Sequence[Tensor | None], arrays: list[_core.Array | None], outputs: tuple[_core.Array, ...]
     ) -> None:
         self.edges = tuple(
-            None if not need or t is None else t if t.node is None else (t.node, t.index)
-            for need, t in zip(self.needs, tensors, strict=True)
+            [None if t is None or not t.requires_grad else t if t.node is None else (t.node, t.index) for t in tensors]
         )
-        self._outputs = tuple((a.shape, a.dtype, a.device) for a in outputs)
-        self._saved = tuple(self._save_one(a, tensors, arrays, outputs) for a in self._to_save)
-        del self._to_save
+        self._outputs = tuple([(a.shape, a.dtype, a.device) for a in outputs])
+        self._saved = tuple([self._save_one(a, tensors, arrays, outputs) for a in self._to_save])
+        self._to_save = ()
 
     def _save_one(
         self,
         array: _core.Array | None,
-        tensors: list[Tensor | None],
+        tensors: Sequence[Tensor | None],
         arrays: list[_core.Array | None],
         outputs: tuple[_core.Array, ...],
     ) -> _Saved | None:
