@@ -161,47 +161,47 @@ class Layer:
         self._weights.append(variable)
         return variable
 
-    def _members(self, kind: type) -> Iterator[Any]:
-        """The variables or layers among this layer's attributes, in lists, tuples and dicts too, each once."""
+    def _scan(self) -> tuple[list[Variable], list[Layer]]:
+        """The variables and the layers among this layer's attributes, in lists, tuples and dicts too, each once."""
+        variables: dict[int, Variable] = {}
+        layers: dict[int, Layer] = {}
         seen: set[int] = set()
-        stack: list[Any] = [v for k, v in reversed(self.__dict__.items()) if k not in self._not_scanned]
+        stack: list[Any] = [v for k, v in self.__dict__.items() if k not in self._not_scanned]
+        stack.reverse()
         while stack:
             item = stack.pop()
-            if isinstance(item, (kind, list, tuple, dict)):
-                if id(item) in seen:
-                    continue
+            if isinstance(item, Variable):
+                variables[id(item)] = item
+            elif isinstance(item, Layer):
+                layers[id(item)] = item
+            elif isinstance(item, (list, tuple, dict)) and item and id(item) not in seen:
                 seen.add(id(item))
-                if isinstance(item, kind):
-                    yield item
-                else:
-                    items: Any = item
-                    stack.extend(reversed(list(items.values() if isinstance(items, dict) else items)))
-
-    def _own_weights(self) -> list[Variable]:
-        own: list[Variable] = list(self._members(Variable))
-        return [v for v in own if v.trainable_by_nature] + [v for v in own if not v.trainable_by_nature]
+                items: Any = item
+                stack.extend(reversed(list(items.values() if isinstance(items, dict) else items)))
+        return list(variables.values()), list(layers.values())
 
     def _sublayers(self) -> list[Layer]:
-        return list(self._members(Layer))
+        return self._scan()[1]
 
-    def _flatten_layers(self) -> Iterator[Layer]:
-        """This layer and all inside it, each once."""
+    def _walk(self) -> Iterator[tuple[Layer, list[Variable]]]:
+        """This layer and all inside it, each once and before what it holds, with their own variables."""
         seen: set[int] = set()
         stack: list[Layer] = [self]
         while stack:
             layer = stack.pop()
             if id(layer) not in seen:
                 seen.add(id(layer))
-                yield layer
-                stack.extend(reversed(layer._sublayers()))
+                variables, layers = layer._scan()
+                yield layer, variables
+                stack.extend(reversed(layers))
 
     @property
     def weights(self) -> list[Variable]:
         """All variables, this layer's own first (trainable before not), then those of the layers inside."""
-        unique = {id(v): v for v in self._own_weights()}
-        for layer in self._sublayers():
-            for variable in layer.weights:
-                unique.setdefault(id(variable), variable)
+        unique: dict[int, Variable] = {}
+        for _, own in self._walk():
+            for trained in (True, False):
+                unique.update((id(v), v) for v in own if v.trainable_by_nature is trained and id(v) not in unique)
         return list(unique.values())
 
     @property
@@ -233,9 +233,10 @@ class Layer:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
-        for variable in self._own_weights():
+        variables, layers = self._scan()
+        for variable in variables:
             variable.trainable = self._trainable and variable.trainable_by_nature
-        for layer in self._sublayers():
+        for layer in layers:
             layer.trainable = value
 
     def get_weights(self) -> list[np.ndarray]:
@@ -279,8 +280,13 @@ class Layer:
     @property
     def losses(self) -> list[Tensor]:
         """What ``add_loss`` added in the last call, then the penalties of the trainable weights' regularizers."""
-        added = [loss for layer in self._flatten_layers() for loss in layer._losses]
-        return added + [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
+        added: list[Tensor] = []
+        regularized: dict[int, Variable] = {}
+        for layer, own in self._walk():
+            added.extend(layer._losses)
+            regularized.update((id(v), v) for v in own if v.regularizer is not None and v.trainable)
+        penalties = [v.regularizer(v) for v in regularized.values() if v.regularizer is not None]
+        return added + penalties if self._trainable else added
 
     # --- calling -------------------------------------------------------------------------------------
 
