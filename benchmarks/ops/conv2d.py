@@ -24,10 +24,12 @@ WINDOW = 3
 
 
 def out_size(size: int, padding: str) -> int:
+    """The output's side."""
     return size if padding == "same" else size - WINDOW + 1
 
 
 def flops(images: int, size: int, channels: int, filters: int, padding: str) -> float:
+    """A multiply and an add per tap, channel, filter and pixel; the gradients do as many."""
     return 2.0 * images * out_size(size, padding) ** 2 * filters * channels * WINDOW**2
 
 
@@ -64,6 +66,7 @@ class Problem:
 
 
 def prepare_forward(**shape: Any) -> dict[str, Any]:
+    """With a bias."""
     p = Problem(**shape)
     x, w, b, _ = p.ours
     geometry = ([1, 1], p.padding, [1, 1], 1)
@@ -77,6 +80,7 @@ def prepare_forward(**shape: Any) -> dict[str, Any]:
 
 
 def prepare_input_gradient(**shape: Any) -> dict[str, Any]:
+    """From the output's gradient and the kernel."""
     p = Problem(**shape)
     _, w, _, dy = p.ours
     size, geometry = [shape["size"]] * 2, ([1, 1], p.padding, [1, 1], 1)
@@ -90,6 +94,7 @@ def prepare_input_gradient(**shape: Any) -> dict[str, Any]:
 
 
 def prepare_kernel_gradient(**shape: Any) -> dict[str, Any]:
+    """From the inputs and the output's gradient."""
     p = Problem(**shape)
     x, _, _, dy = p.ours
     geometry = ([WINDOW] * 2, [1, 1], p.padding, [1, 1], 1)

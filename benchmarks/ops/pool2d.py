@@ -22,6 +22,7 @@ def moved(images: int, size: int, channels: int) -> float:
 
 
 def tensors(images: int, size: int, channels: int) -> tuple[Any, Any, Any]:
+    """The images in NumPy, for us and for PyTorch (NHWC in memory for all)."""
     x = np.random.default_rng(0).normal(size=(images, size, size, channels)).astype(np.float32)
     theirs = None
     if torch is not None:
@@ -37,18 +38,19 @@ def prepare_max(**shape: int) -> dict[str, Any]:
         "numpy": lambda: rv.reference.max_pool2d_forward(x, (2, 2), (2, 2), "valid"),
     }
     if torch is not None:
-        contenders["torch"] = lambda: torch.max_pool2d_with_indices(theirs, 2)
+        contenders["torch"] = lambda: torch.nn.functional.max_pool2d_with_indices(theirs, 2)
     return contenders
 
 
 def prepare_max_gradient(**shape: int) -> dict[str, Any]:
+    """From the places that the forward pass kept."""
     x, _, theirs = tensors(**shape)
     window = ([2, 2], [2, 2], "valid")
     y, places = rv._core.max_pool2d_forward(rv.Tensor(x).array, *window)
     size = [shape["size"]] * 2
     contenders: dict[str, Any] = {"ranvier": lambda: rv._core.max_pool2d_backward(y, places, size, *window)}
     if torch is not None:
-        z, indices = torch.max_pool2d_with_indices(theirs, 2)
+        z, indices = torch.nn.functional.max_pool2d_with_indices(theirs, 2)
         contenders["torch"] = lambda: torch.ops.aten.max_pool2d_with_indices_backward(
             z, theirs, [2, 2], [2, 2], [0, 0], [1, 1], False, indices
         )
@@ -56,6 +58,7 @@ def prepare_max_gradient(**shape: int) -> dict[str, Any]:
 
 
 def prepare_average(**shape: int) -> dict[str, Any]:
+    """2x2 means."""
     x, ours, theirs = tensors(**shape)
     contenders: dict[str, Any] = {
         "ranvier": lambda: rv.ops.avg_pool2d(ours),

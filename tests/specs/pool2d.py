@@ -88,8 +88,9 @@ def refusals(op: str) -> tuple[Refused, ...]:
         refused(ValueError, f"{op}: strides must be one or two integers from 1", IMAGE, strides=(1, -2)),
         refused(ValueError, f"{op}: the pool's height 6 is larger than the padded input's 5", IMAGE, pool_size=6),
         refused(ValueError, f"{op}: padding must be", IMAGE, padding="reflect"),
-        refused(ValueError, f"{op}: padding leaves a window of height 2 without any input", IMAGE,
-                padding=((2, 0), (0, 0))),
+        refused(
+            ValueError, f"{op}: padding leaves a window of height 2 without any input", IMAGE, padding=((2, 0), (0, 0))
+        ),
     )
 
 

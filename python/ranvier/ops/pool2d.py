@@ -77,9 +77,7 @@ class AvgPool2DGradient(Function):
 
 def _window(pool_size: Any, strides: Any, padding: Any) -> dict[str, Any]:
     size = pair(pool_size)
-    return dict(
-        pool_size=size, strides=size if strides is None else pair(strides), padding=padding_argument(padding)
-    )
+    return dict(pool_size=size, strides=size if strides is None else pair(strides), padding=padding_argument(padding))
 
 
 def max_pool2d(inputs: Any, pool_size: Any = 2, strides: Any = None, padding: Any = "valid") -> Tensor:
