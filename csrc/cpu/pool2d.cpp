@@ -6,8 +6,8 @@ namespace ranvier {
 namespace RANVIER_ISA {
 namespace {
 
-// Channels are the vectors. Forward, each output reads its window. Backward, each *input* gathers from the
-// windows that hold it: no two tasks write one element, whatever the overlap, and the order is fixed.
+// Channels are the vectors. Forward, each output reads its window. Backward, where windows overlap, each
+// *input* gathers from the windows that hold it: no two tasks write one element, and the order is fixed.
 
 // Vectors of places, as narrow as they are stored, beside a vector of T.
 // clang-format off
@@ -47,6 +47,20 @@ RANVIER_INLINE Vec<T> load_some(const T* p, int64_t n) {
 template <typename T>
 RANVIER_INLINE void store_some(T* p, Vec<T> v, int64_t n) {
   n == kWidth<T> ? store(p, v) : store_partial(p, v, n);
+}
+
+// Calls body(Count<n>, c, left) for the channels from c on: n whole vectors at a time, or the last few channels.
+template <int n>
+struct Count {
+  static constexpr int value = n;
+};
+
+template <typename T, typename Body>
+RANVIER_INLINE void each_channels(int64_t channels, const Body& body) {
+  int64_t c = 0;
+  for (; c + 4 * kWidth<T> <= channels; c += 4 * kWidth<T>) body(Count<4>{}, c, kWidth<T>);
+  for (; c + 2 * kWidth<T> <= channels; c += 2 * kWidth<T>) body(Count<2>{}, c, kWidth<T>);
+  for (; c < channels; c += kWidth<T>) body(Count<1>{}, c, min_of(kWidth<T>, channels - c));
 }
 
 // begin..end along an axis, and where the window of tap 0 would start (before 0 in padding).
@@ -109,30 +123,36 @@ int64_t output_at(const Pool2dShape& s, int64_t image, int64_t row, int64_t colu
 // The first place is compared with itself, which changes nothing.
 template <typename T, typename Index, bool kKeep>
 void max_forward_places(const T* x, T* y, Index* places, const Pool2dShape& s) {
+  typedef typename VecTypes<T>::Scalar Place;
   each_output<T>(s, [&](int64_t image, int64_t p, int64_t q, Span rows, Span columns) {
     const int64_t out = output_at(s, image, p, q), row_pitch = s.window.width.size * s.channels;
     const T* corner = x + input_at(s, image, rows.begin, columns.begin);
     const int64_t first = (rows.begin - rows.start) * s.window.width.window + columns.begin - columns.start;
-    for (int64_t c = 0; c < s.channels; c += kWidth<T>) {
-      const int64_t left = min_of(kWidth<T>, s.channels - c);
-      Vec<T> best = load_some(corner + c, left);
-      IntVec<T> place = IntVec<T>{} + static_cast<typename VecTypes<T>::Scalar>(first);
+    each_channels<T>(s.channels, [&](auto count, int64_t c, int64_t left) {
+      constexpr int kVectors = decltype(count)::value;
+      Vec<T> best[kVectors];
+      IntVec<T> place[kVectors];
+      for (int v = 0; v < kVectors; ++v) {
+        best[v] = load_some(corner + c + v * kWidth<T>, left);
+        place[v] = IntVec<T>{} + static_cast<Place>(first);
+      }
       for (int64_t i = 0; i < rows.end - rows.begin; ++i) {
         const T* from = corner + i * row_pitch + c;
         int64_t here = first + i * s.window.width.window;
         for (int64_t j = columns.begin; j < columns.end; ++j, ++here, from += s.channels) {
-          const Vec<T> candidate = load_some(from, left);
-          const IntVec<T> better = ~(candidate <= best) & (best == best);  // greater, or the first NaN
-          best = select(better, candidate, best);
-          if (kKeep) {
-            const IntVec<T> now = IntVec<T>{} + static_cast<typename VecTypes<T>::Scalar>(here);
-            place = (better & now) | (~better & place);
+          for (int v = 0; v < kVectors; ++v) {
+            const Vec<T> candidate = load_some(from + v * kWidth<T>, left);
+            const IntVec<T> better = ~(candidate <= best[v]) & (best[v] == best[v]);  // greater, or the first NaN
+            best[v] = select(better, candidate, best[v]);
+            if (kKeep) place[v] = better ? IntVec<T>{} + static_cast<Place>(here) : place[v];
           }
         }
       }
-      store_some(y + out + c, best, left);
-      if (kKeep) store_places<T>(places + out + c, place, left);
-    }
+      for (int v = 0; v < kVectors; ++v) {
+        store_some(y + out + c + v * kWidth<T>, best[v], left);
+        if (kKeep) store_places<T>(places + out + c + v * kWidth<T>, place[v], left);
+      }
+    });
   });
 }
 
@@ -143,9 +163,54 @@ void max_forward(const T* x, T* y, Argmax argmax, const Pool2dShape& s) {
   max_forward_places<T, uint8_t, true>(x, y, static_cast<uint8_t*>(argmax.places), s);
 }
 
+// Where windows share no input, each output writes its own window, and clears the inputs between it and the
+// next: the rows and columns up to where that begins.
+int64_t owned_end(const WindowAxis& axis, int64_t output) {
+  return output + 1 == axis.out ? axis.size : (output + 1) * axis.stride - axis.before;
+}
+
+template <typename T>
+void clear_beyond(const Pool2dShape& s, int64_t image, int64_t p, int64_t q, Span rows, Span columns, T* dx) {
+  const int64_t rows_end = owned_end(s.window.height, p), columns_end = owned_end(s.window.width, q);
+  for (int64_t i = rows.begin; i < rows_end; ++i) {
+    const int64_t from = i < rows.end ? columns.end : columns.begin;
+    if (from < columns_end) memset(dx + input_at(s, image, i, from), 0, sizeof(T) * s.channels * (columns_end - from));
+  }
+}
+
+template <typename T, typename Index>
+void max_backward_disjoint(const T* dy, const Index* places, T* dx, const Pool2dShape& s) {
+  each_output<T>(s, [&](int64_t image, int64_t p, int64_t q, Span rows, Span columns) {
+    const int64_t out = output_at(s, image, p, q), row_pitch = s.window.width.size * s.channels;
+    clear_beyond(s, image, p, q, rows, columns, dx);
+    T* corner = dx + input_at(s, image, rows.begin, columns.begin);
+    const int64_t first = (rows.begin - rows.start) * s.window.width.window + columns.begin - columns.start;
+    each_channels<T>(s.channels, [&](auto count, int64_t c, int64_t left) {
+      constexpr int kVectors = decltype(count)::value;
+      Vec<T> gradient[kVectors];
+      IntVec<T> place[kVectors];
+      for (int v = 0; v < kVectors; ++v) {
+        gradient[v] = load_some(dy + out + c + v * kWidth<T>, left);
+        place[v] = load_places<T>(places + out + c + v * kWidth<T>, left);
+      }
+      for (int64_t i = 0; i < rows.end - rows.begin; ++i) {
+        T* to = corner + i * row_pitch + c;
+        int64_t here = first + i * s.window.width.window;
+        for (int64_t j = columns.begin; j < columns.end; ++j, ++here, to += s.channels) {
+          for (int v = 0; v < kVectors; ++v) {
+            const IntVec<T> mine = place[v] == static_cast<typename VecTypes<T>::Scalar>(here);
+            store_some(to + v * kWidth<T>, select(mine, gradient[v], Vec<T>{}), left);
+          }
+        }
+      }
+    });
+  });
+}
+
 template <typename T, typename Index>
 void max_backward_places(const T* dy, const Index* places, T* dx, const Pool2dShape& s) {
   const WindowAxis &h = s.window.height, &w = s.window.width;
+  if (h.stride >= h.window && w.stride >= w.window) return max_backward_disjoint(dy, places, dx, s);
   each_input<T>(s, [&](int64_t image, int64_t row, int64_t column, Span rows, Span columns) {
     const int64_t in = input_at(s, image, row, column);
     for (int64_t c = 0; c < s.channels; c += kWidth<T>) {
@@ -202,16 +267,18 @@ void average_forward(const T* x, T* y, const Pool2dShape& s) {
   each_output<T>(s, [&](int64_t image, int64_t p, int64_t q, Span rows, Span columns) {
     const int64_t out = output_at(s, image, p, q), row_pitch = s.window.width.size * s.channels;
     const T* corner = x + input_at(s, image, rows.begin, columns.begin);
-    const Vec<T> count = broadcast(static_cast<T>((rows.end - rows.begin) * (columns.end - columns.begin)));
-    for (int64_t c = 0; c < s.channels; c += kWidth<T>) {
-      const int64_t left = min_of(kWidth<T>, s.channels - c);
-      Vec<T> sum{};
+    const Vec<T> size = broadcast(static_cast<T>((rows.end - rows.begin) * (columns.end - columns.begin)));
+    each_channels<T>(s.channels, [&](auto count, int64_t c, int64_t left) {
+      constexpr int kVectors = decltype(count)::value;
+      Vec<T> sum[kVectors] = {};
       for (int64_t i = 0; i < rows.end - rows.begin; ++i) {
         const T* from = corner + i * row_pitch + c;
-        for (int64_t j = columns.begin; j < columns.end; ++j, from += s.channels) sum += load_some(from, left);
+        for (int64_t j = columns.begin; j < columns.end; ++j, from += s.channels) {
+          for (int v = 0; v < kVectors; ++v) sum[v] += load_some(from + v * kWidth<T>, left);
+        }
       }
-      store_some(y + out + c, sum / count, left);
-    }
+      for (int v = 0; v < kVectors; ++v) store_some(y + out + c + v * kWidth<T>, sum[v] / size, left);
+    });
   });
 }
 

@@ -10,6 +10,7 @@ struct Runs {
   int64_t count;
   int64_t length;
   const int64_t* offsets;
+  int64_t per_row;  // of the kernel
 };
 
 template <typename T>
@@ -19,7 +20,8 @@ struct Tile {
   T* output;
   const int64_t* output_offsets;  // per pixel
   Runs runs;
-  const T* panel;  // the bias, then one row per source element of the runs
+  const T* bias;
+  const T* panel;  // one row per source element of the runs
   int64_t columns;
 };
 
@@ -28,12 +30,11 @@ template <typename T, int kRows, int kVectors>
 void multiply_tile(const Tile<T>& tile) {
   constexpr int64_t kPanel = kVectors * kWidth<T>;
   Vec<T> sum[kRows][kVectors];
-  const T* panel = tile.panel;
 #pragma GCC unroll 16
   for (int m = 0; m < kRows; ++m) {
-    for (int v = 0; v < kVectors; ++v) sum[m][v] = load(panel + v * kWidth<T>);
+    for (int v = 0; v < kVectors; ++v) sum[m][v] = load(tile.bias + v * kWidth<T>);
   }
-  panel += kPanel;
+  const T* panel = tile.panel;
   for (int64_t run = 0; run < tile.runs.count; ++run) {
     const T* source = tile.source + tile.runs.offsets[run];
     const T* pixel[kRows];
@@ -78,8 +79,9 @@ struct Plan {
   int64_t depth;         // source elements per output element
   int64_t packed_group;  // elements of one group's packed panels
   int64_t pixel;         // elements per source pixel
+  int64_t block_images;  // per task
   int64_t block_rows;    // output rows per task
-  int64_t blocks;        // per image
+  int64_t row_blocks;    // per image
   const T* packed;
   Runs runs_direct;  // offsets in the source itself
   Runs runs_padded;  // offsets in a padded block
@@ -130,75 +132,134 @@ Runs make_runs(const Correlation<T>& c, int64_t columns, int64_t* offsets) {
       offsets[i * per_row + j] = (i * c.rows.dilation * columns + j * c.columns.dilation) * pixel;
     }
   }
-  return {c.rows.taps * per_row, merged ? c.columns.taps * c.in_channels : c.in_channels, offsets};
+  return {c.rows.taps * per_row, merged ? c.columns.taps * c.in_channels : c.in_channels, offsets, per_row};
 }
 
-// Tiles of nearly equal height over the pixels of a block: for each panel, so that it stays in L1 or L2.
+// What a task computes: some rows of some images, its pixels in the order (row, image, column).
+struct Block {
+  int64_t images;
+  int64_t begin;  // first output row
+  int64_t rows;
+  int64_t row_pixels;             // images * columns
+  const int64_t* source_offsets;  // per pixel
+  const int64_t* output_offsets;  // per pixel
+};
+
+// Kernel rows begin..end: those that do not lie in padding for an output row.
+struct TapRange {
+  int64_t begin;
+  int64_t end;
+};
+
+TapRange taps_of_row(const CorrelationAxis& axis, int64_t output) {
+  if (axis.taps == 0) return {0, 0};
+  const int64_t first = output * axis.stride - axis.pad;
+  const int64_t begin = first >= 0 ? 0 : ceil_div(-first, axis.dilation);
+  const int64_t end = first >= axis.size ? 0 : min_of(axis.taps, (axis.size - 1 - first) / axis.dilation + 1);
+  return {begin, max_of(begin, end)};
+}
+
+// One panel for neighbouring rows that see the same kernel rows: tiles of nearly equal height.
 template <typename T>
-void multiply_block(const Plan<T>& plan, const T* source, const Runs& runs, const int64_t* source_offsets, T* output,
-                    const int64_t* output_offsets, int64_t pixels) {
-  const Correlation<T>& c = plan.c;
+void multiply_rows(const Block& block, int64_t from_row, int64_t to_row, int vectors, Tile<T> tile) {
+  const int64_t pixels = (to_row - from_row) * block.row_pixels, start = from_row * block.row_pixels;
   const int64_t tiles = ceil_div(pixels, kMaxTile);
+  for (int64_t t = 0; t < tiles; ++t) {
+    const int64_t from = pixels * t / tiles, to = pixels * (t + 1) / tiles;
+    tile.source_offsets = block.source_offsets + start + from;
+    tile.output_offsets = block.output_offsets + start + from;
+    tile_function<T>(vectors, to - from)(tile);
+  }
+}
+
+// Panel by panel, so that each stays in L1 or L2 meanwhile.
+template <typename T>
+void multiply_block(const Plan<T>& plan, const Block& block, const T* source, const Runs& runs, T* output) {
+  const Correlation<T>& c = plan.c;
   for (int64_t group = 0; group < c.groups; ++group) {
-    const T* panel = plan.packed + group * plan.packed_group;
     for (int64_t p = 0; p < plan.panels.count(); ++p) {
-      const int vectors = plan.panels.vectors(p);
-      Tile<T> tile{source + group * c.in_channels,
-                   nullptr,
-                   output + group * c.out_channels + plan.panels.first(p),
-                   nullptr,
-                   runs,
-                   panel,
-                   plan.panels.columns(p)};
-      for (int64_t t = 0; t < tiles; ++t) {
-        const int64_t from = pixels * t / tiles, to = pixels * (t + 1) / tiles;
-        tile.source_offsets = source_offsets + from;
-        tile.output_offsets = output_offsets + from;
-        tile_function<T>(vectors, to - from)(tile);
+      const int64_t width = plan.panels.width(p);
+      const T* bias = plan.packed + group * plan.packed_group + plan.panels.first(p) * (plan.depth + 1);
+      Tile<T> tile{};
+      tile.source = source + group * c.in_channels;
+      tile.output = output + group * c.out_channels + plan.panels.first(p);
+      tile.bias = bias;
+      tile.columns = plan.panels.columns(p);
+      for (int64_t row = 0, end; row < block.rows; row = end) {
+        const TapRange taps = taps_of_row(c.rows, block.begin + row);
+        for (end = row + 1; end < block.rows; ++end) {
+          const TapRange next = taps_of_row(c.rows, block.begin + end);
+          if (next.begin != taps.begin || next.end != taps.end) break;
+        }
+        const int64_t skipped = taps.begin * runs.per_row;
+        tile.runs = {(taps.end - taps.begin) * runs.per_row, runs.length, runs.offsets + skipped, runs.per_row};
+        tile.panel = bias + (1 + skipped * runs.length) * width;
+        multiply_rows(block, row, end, plan.panels.vectors(p), tile);
       }
-      panel += (plan.depth + 1) * vectors * kWidth<T>;
     }
   }
 }
 
 template <typename T>
-void correlate_block(const Plan<T>& plan, int64_t image, int64_t block) {
+void correlate_block(const Plan<T>& plan, int64_t task) {
   const Correlation<T>& c = plan.c;
-  const int64_t begin = block * plan.block_rows, rows = min_of(plan.block_rows, c.rows.out - begin);
-  const int64_t from = begin * c.rows.stride - c.rows.pad, height = reach(c.rows, rows);
+  const int64_t image = task / plan.row_blocks * plan.block_images;
+  Block block{};
+  block.images = min_of(plan.block_images, c.images - image);
+  block.begin = task % plan.row_blocks * plan.block_rows;
+  block.rows = min_of(plan.block_rows, c.rows.out - block.begin);
+  block.row_pixels = block.images * c.columns.out;
+
+  const int64_t from = block.begin * c.rows.stride - c.rows.pad, height = reach(c.rows, block.rows);
   const bool copied = sees_padding(c.columns) || from < 0 || from + height > c.rows.size;
-  const T* source = c.source + image * c.rows.size * c.columns.size * plan.pixel;
-  int64_t columns = c.columns.size;
+  int64_t image_size = c.rows.size * c.columns.size * plan.pixel, columns = c.columns.size;
+  const T* source = c.source + image * image_size;
   if (copied) {
     columns = reach(c.columns, c.columns.out);
-    T* padded = static_cast<T*>(thread_scratch(kScratchPad, sizeof(T) * height * columns * plan.pixel));
-    copy_padded(source, c.rows.size, c.columns.size, plan.pixel, from, height, c.columns.pad, columns, padded);
+    const int64_t copy_size = height * columns * plan.pixel;
+    T* padded = static_cast<T*>(thread_scratch(kScratchPad, sizeof(T) * block.images * copy_size));
+    for (int64_t n = 0; n < block.images; ++n) {
+      copy_padded(source + n * image_size, c.rows.size, c.columns.size, plan.pixel, from, height, c.columns.pad,
+                  columns, padded + n * copy_size);
+    }
     source = padded;
+    image_size = copy_size;
   } else {
     source += (from * columns - c.columns.pad) * plan.pixel;
   }
 
-  const int64_t pixels = rows * c.columns.out;
+  const int64_t pixels = block.rows * block.row_pixels;
   int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchC, sizeof(int64_t) * 2 * pixels));
-  for (int64_t p = 0; p < rows; ++p) {
-    for (int64_t q = 0; q < c.columns.out; ++q) {
-      offsets[p * c.columns.out + q] = (p * c.rows.stride * columns + q * c.columns.stride) * plan.pixel;
-      offsets[pixels + p * c.columns.out + q] = p * c.output_strides.row + q * c.output_strides.column;
+  block.source_offsets = offsets;
+  block.output_offsets = offsets + pixels;
+  for (int64_t p = 0; p < block.rows; ++p) {
+    for (int64_t n = 0; n < block.images; ++n) {
+      for (int64_t q = 0; q < c.columns.out; ++q, ++offsets) {
+        offsets[0] = n * image_size + (p * c.rows.stride * columns + q * c.columns.stride) * plan.pixel;
+        offsets[pixels] = n * c.output_strides.image + p * c.output_strides.row + q * c.output_strides.column;
+      }
     }
   }
-  T* output = c.output + image * c.output_strides.image + begin * c.output_strides.row;
-  multiply_block(plan, source, copied ? plan.runs_padded : plan.runs_direct, offsets, output, offsets + pixels, pixels);
+  T* output = c.output + image * c.output_strides.image + block.begin * c.output_strides.row;
+  multiply_block(plan, block, source, copied ? plan.runs_padded : plan.runs_direct, output);
 }
 
-// Output rows per task: a source block of a quarter of a usual L2, yet a few tasks in all. (Each output
-// is one sum, whose order does not depend on the blocks.)
+// Rows and images per task: a source block of a quarter of a usual L2, yet some tasks in all; whole images
+// together where one has few pixels. (Each output is one sum, whose order does not depend on the blocks.)
 template <typename T>
-int64_t choose_block_rows(const Correlation<T>& c) {
-  constexpr int64_t kBlockBytes = 256 * 1024, kTasks = 16;
-  const int64_t row_bytes = c.rows.stride * reach(c.columns, c.columns.out) * c.groups * c.in_channels * sizeof(T);
-  const int64_t fitting = max_of(1, kBlockBytes / max_of(1, row_bytes));
-  const int64_t sharing = max_of(1, c.images * c.rows.out / kTasks);
-  return min_of(c.rows.out, min_of(fitting, max_of(sharing, ceil_div(kMaxTile, c.columns.out))));
+void choose_blocks(Plan<T>& plan) {
+  constexpr int64_t kBlockBytes = 256 * 1024, kBlockPixels = 256, kTasks = 16;
+  const Correlation<T>& c = plan.c;
+  const int64_t row_bytes = max_of(1, c.rows.stride * reach(c.columns, c.columns.out) * plan.pixel * sizeof(T));
+  const int64_t fitting = max_of(1, kBlockBytes / row_bytes);
+  const int64_t sharing = max_of(ceil_div(kMaxTile, c.columns.out), c.images * c.rows.out / kTasks);
+  plan.block_rows = min_of(c.rows.out, min_of(fitting, sharing));
+  plan.row_blocks = ceil_div(c.rows.out, plan.block_rows);
+  plan.block_images = 1;
+  if (plan.row_blocks == 1) {
+    const int64_t few = min_of(kBlockPixels / (c.rows.out * c.columns.out), fitting / c.rows.out);
+    plan.block_images = max_of(1, min_of(few, c.images / kTasks));
+  }
 }
 
 template <typename T>
@@ -210,6 +271,7 @@ void correlate_any(Correlation<T> c) {
   c.weights += skipped * c.weight_strides.row;
   c.columns = touching_taps(c.columns, &skipped);
   c.weights += skipped * c.weight_strides.column;
+  if (c.rows.taps > 0 && c.columns.taps > 0 && c.groups > 1 && c.in_channels == 1) return correlate_depthwise(c);
   if (c.rows.taps == 0 || c.columns.taps == 0) {  // nothing but bias
     c.rows.taps = c.columns.taps = 0;
     c.rows.size = c.columns.size = c.rows.pad = c.columns.pad = 0;
@@ -223,18 +285,18 @@ void correlate_any(Correlation<T> c) {
   plan.depth = c.rows.taps * c.columns.taps * c.in_channels;
   plan.packed_group = (plan.depth + 1) * plan.panels.total_width();
   plan.pixel = c.groups * c.in_channels;
-  plan.block_rows = choose_block_rows(c);
-  plan.blocks = ceil_div(c.rows.out, plan.block_rows);
+  choose_blocks(plan);
   plan.packed = pack_weights(plan);
   const int64_t taps = c.rows.taps * c.columns.taps;
   int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchOuter, sizeof(int64_t) * 2 * taps));
   plan.runs_direct = make_runs(c, c.columns.size, offsets);
   plan.runs_padded = make_runs(c, reach(c.columns, c.columns.out), offsets + taps);
-  const int64_t work =
-      plan.block_rows * c.columns.out * (plan.depth + 1) * plan.panels.total_width() * c.groups / kWidth<T>;
-  parallel(0, c.images * plan.blocks, grain_for(work), [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) correlate_block(plan, task / plan.blocks, task % plan.blocks);
-  });
+  const int64_t work = plan.block_images * plan.block_rows * c.columns.out * (plan.depth + 1) *
+                       plan.panels.total_width() * c.groups / kWidth<T>;
+  parallel(0, ceil_div(c.images, plan.block_images) * plan.row_blocks, grain_for(work),
+           [&](int64_t begin, int64_t end) {
+             for (int64_t task = begin; task < end; ++task) correlate_block(plan, task);
+           });
 }
 
 }  // namespace

@@ -55,8 +55,17 @@ struct Correlation {
 void correlate(const Correlation<float>& correlation);
 void correlate(const Correlation<double>& correlation);
 
+// For one input channel per group (taps already trimmed): vectors of channels instead of a matrix product.
+void correlate_depthwise(const Correlation<float>& correlation);
+void correlate_depthwise(const Correlation<double>& correlation);
+
 void kernel_gradient(const float* x, const float* dy, float* dw, const Conv2dShape& shape);
 void kernel_gradient(const double* x, const double* dy, double* dw, const Conv2dShape& shape);
+// For one input channel per group; dw begins at the first of the (trimmed) taps.
+void kernel_gradient_depthwise(const float* x, const float* dy, float* dw, const Conv2dShape& shape,
+                               const CorrelationAxis& rows, const CorrelationAxis& columns);
+void kernel_gradient_depthwise(const double* x, const double* dy, double* dw, const Conv2dShape& shape,
+                               const CorrelationAxis& rows, const CorrelationAxis& columns);
 void bias_gradient(const float* dy, float* db, int64_t pixels, int64_t channels);
 void bias_gradient(const double* dy, double* db, int64_t pixels, int64_t channels);
 

@@ -19,7 +19,7 @@ struct Tile {
   int64_t dy_image, dy_row, dy_column;
 };
 
-template <typename T, int kRows, int kVectors>
+template <typename T, int kRows, int kVectors, bool kContiguous>
 void gradient_tile(const Tile<T>& tile) {
   Vec<T> sum[kRows][kVectors];
 #pragma GCC unroll 16
@@ -32,16 +32,16 @@ void gradient_tile(const Tile<T>& tile) {
     for (int64_t p = 0; p < tile.rows; ++p) {
       const T* x = tile.x + n * tile.x_image + p * tile.x_row;
       const T* dy = tile.dy + n * tile.dy_image + p * tile.dy_row;
-      const T* row[kRows];
+      const T* row[kContiguous ? 1 : kRows];
 #pragma GCC unroll 16
-      for (int m = 0; m < kRows; ++m) row[m] = x + tile.offsets[m];
+      for (int m = 0; m < (kContiguous ? 1 : kRows); ++m) row[m] = x + tile.offsets[m];
       for (int64_t q = 0, i = 0; q < tile.columns; ++q, i += tile.x_column) {
         Vec<T> b[kVectors];
         for (int v = 0; v < kVectors; ++v) b[v] = load(dy + v * kWidth<T>);
         dy += tile.dy_column;
 #pragma GCC unroll 16
         for (int m = 0; m < kRows; ++m) {
-          const Vec<T> a = broadcast(row[m][i]);
+          const Vec<T> a = broadcast(kContiguous ? row[0][i + m] : row[m][i]);
           for (int v = 0; v < kVectors; ++v) sum[m][v] = fma(a, b[v], sum[m][v]);
         }
       }
@@ -56,10 +56,10 @@ void gradient_tile(const Tile<T>& tile) {
 template <typename T>
 using TileFunction = void (*)(const Tile<T>&);
 
-template <typename T>
+template <typename T, bool kContiguous>
 TileFunction<T> tile_function(int vectors, int64_t rows) {
-#define RANVIER_ONE(R) gradient_tile<T, R, 1>
-#define RANVIER_TWO(R) gradient_tile<T, R, 2>
+#define RANVIER_ONE(R) gradient_tile<T, R, 1, kContiguous>
+#define RANVIER_TWO(R) gradient_tile<T, R, 2, kContiguous>
   static const TileFunction<T> table[2][kMaxTile] = {{RANVIER_TILE_HEIGHTS(RANVIER_ONE)},
                                                      {RANVIER_TILE_HEIGHTS(RANVIER_TWO)}};
 #undef RANVIER_ONE
@@ -80,7 +80,10 @@ struct Plan {
   CorrelationAxis rows, columns;
   int64_t groups, in_channels, out_channels;  // channels per group
   Panels<T> panels;
-  int64_t depth;         // rows of one group's dw
+  int64_t depth;    // rows of one group's dw
+  int64_t segment;  // rows of dw whose sources are contiguous, or all of them where those are few
+  bool contiguous;
+  int64_t segment_tiles;
   int64_t tiles;         // over the depth
   int64_t block_images;  // more than one only where a block takes whole images
   int64_t block_rows;
@@ -172,12 +175,15 @@ void add_block(const Plan<T>& plan, const Tile<T>& block, int64_t begin, int64_t
     if (columns < width) pack_panel(tile, columns, width);
     T* panel_sums = sums + plan.depth * (group * plan.panels.total_width() + plan.panels.first(panel));
     for (; unit < end && unit / plan.tiles == panel_index; ++unit) {
-      const int64_t t = unit % plan.tiles;
-      const int64_t from = plan.depth * t / plan.tiles, to = plan.depth * (t + 1) / plan.tiles;
+      const int64_t t = unit % plan.tiles % plan.segment_tiles;
+      const int64_t start = unit % plan.tiles / plan.segment_tiles * plan.segment;
+      const int64_t from = start + plan.segment * t / plan.segment_tiles;
+      const int64_t to = start + plan.segment * (t + 1) / plan.segment_tiles;
       tile.x = block.x + group * plan.in_channels;
       tile.offsets = plan.offsets + from;
       tile.sums = panel_sums + from * width;
-      tile_function<T>(plan.panels.vectors(panel), to - from)(tile);
+      const int vectors = plan.panels.vectors(panel);
+      (plan.contiguous ? tile_function<T, true> : tile_function<T, false>)(vectors, to - from)(tile);
     }
   }
 }
@@ -236,9 +242,18 @@ void kernel_gradient_any(const T* x, const T* dy, T* dw, const Conv2dShape& shap
     memset(dw, 0, sizeof(T) * h.window * v.window * plan.in_channels * shape.out_channels);
   }
   if (pixels == 0 || plan.depth == 0) return;
+  if (plan.groups > 1 && plan.in_channels == 1) {
+    T* touched = dw + (first_row * v.window + first_column) * shape.out_channels;
+    return kernel_gradient_depthwise(x, dy, touched, shape, plan.rows, plan.columns);
+  }
 
   plan.panels = {plan.out_channels};
-  plan.tiles = ceil_div(plan.depth, kMaxTile);
+  const int64_t side_by_side = plan.groups == 1 && plan.columns.dilation == 1 ? plan.columns.taps : 1;
+  plan.segment = side_by_side * plan.in_channels;
+  plan.contiguous = plan.segment >= kMaxTile / 2 + 1;
+  if (!plan.contiguous) plan.segment = plan.depth;
+  plan.segment_tiles = ceil_div(plan.segment, kMaxTile);
+  plan.tiles = plan.depth / plan.segment * plan.segment_tiles;
   plan.block_rows = min_of(h.out, ceil_div(kBlockPixels, v.out));
   plan.block_images = plan.block_rows < h.out ? 1 : ceil_div(kBlockPixels, h.out * v.out);
   plan.row_blocks = ceil_div(h.out, plan.block_rows);

@@ -1,0 +1,196 @@
+#include "cpu/conv2d/correlation.h"
+
+namespace ranvier {
+namespace RANVIER_ISA {
+namespace {
+
+// One input channel per group: nothing to multiply as matrices. Vectors run over output channels; where a
+// channel has several outputs, it is repeated that often in a copy of the source.
+
+// Some rows of an image, with zeros around it and each channel repeated, in a pitch of `columns` pixels.
+template <typename T>
+struct Strip {
+  const T* source;
+  int64_t columns;
+};
+
+template <typename T>
+Strip<T> open_strip(const T* image, const CorrelationAxis& rows, const CorrelationAxis& columns, int64_t channels,
+                    int64_t repeats, int64_t begin, int64_t outputs) {
+  const int64_t from = begin * rows.stride - rows.pad, height = reach(rows, outputs);
+  const bool inside = !sees_padding(columns) && from >= 0 && from + height <= rows.size;
+  if (inside && repeats == 1) return {image + (from * columns.size - columns.pad) * channels, columns.size};
+  const int64_t width = reach(columns, columns.out), size = height * width * channels;
+  T* copy = static_cast<T*>(thread_scratch(kScratchPad, sizeof(T) * size));
+  copy_padded(image, rows.size, columns.size, channels, from, height, columns.pad, width, copy);
+  if (repeats == 1) return {copy, width};
+  T* repeated = static_cast<T*>(thread_scratch(kScratchA, sizeof(T) * size * repeats));
+  for (int64_t i = 0; i < size; ++i) {
+    for (int64_t r = 0; r < repeats; ++r) repeated[i * repeats + r] = copy[i];
+  }
+  return {repeated, width};
+}
+
+// Where tap (i, j) lies from an output's first tap, in elements.
+void tap_offsets(const CorrelationAxis& rows, const CorrelationAxis& columns, int64_t pitch, int64_t channels,
+                 int64_t* offsets) {
+  for (int64_t i = 0; i < rows.taps; ++i) {
+    for (int64_t j = 0; j < columns.taps; ++j)
+      *offsets++ = (i * rows.dilation * pitch + j * columns.dilation) * channels;
+  }
+}
+
+template <typename T>
+struct Row {
+  const T* source;
+  int64_t source_step;
+  const int64_t* offsets;
+  int64_t taps;
+  const T* weights;  // the bias, then the taps, `channels` apart
+  int64_t channels;
+  T* output;
+  int64_t output_step;
+};
+
+// kPixels neighbours in a row, one vector of channels, or the first `left` of them.
+template <typename T, int kPixels, bool kWhole>
+RANVIER_INLINE void correlate_pixels(const Row<T>& row, int64_t q, int64_t c, int64_t left) {
+  const auto read = [&](const T* p) { return kWhole ? load(p) : load_partial(p, left); };
+  Vec<T> sum[kPixels];
+  for (int i = 0; i < kPixels; ++i) sum[i] = read(row.weights + c);
+  for (int64_t k = 0; k < row.taps; ++k) {
+    const Vec<T> weight = read(row.weights + (k + 1) * row.channels + c);
+    const T* source = row.source + row.offsets[k] + q * row.source_step + c;
+    for (int i = 0; i < kPixels; ++i) sum[i] = fma(read(source + i * row.source_step), weight, sum[i]);
+  }
+  for (int i = 0; i < kPixels; ++i) {
+    T* p = row.output + (q + i) * row.output_step + c;
+    kWhole ? store(p, sum[i]) : store_partial(p, sum[i], left);
+  }
+}
+
+template <typename T, bool kWhole>
+void correlate_row(const Row<T>& row, int64_t pixels, int64_t c, int64_t left) {
+  int64_t q = 0;
+  for (; q + 8 <= pixels; q += 8) correlate_pixels<T, 8, kWhole>(row, q, c, left);
+  for (; q < pixels; ++q) correlate_pixels<T, 1, kWhole>(row, q, c, left);
+}
+
+template <typename T>
+const T* pack_weights(const Correlation<T>& c, int64_t channels) {
+  const int64_t taps = c.rows.taps * c.columns.taps;
+  T* packed = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * (taps + 1) * channels));
+  for (int64_t o = 0; o < channels; ++o) packed[o] = c.bias == nullptr ? T(0) : c.bias[o];
+  for (int64_t k = 0; k < taps; ++k) {
+    const T* tap = c.weights + k / c.columns.taps * c.weight_strides.row + k % c.columns.taps * c.weight_strides.column;
+    T* out = packed + (k + 1) * channels;
+    for (int64_t group = 0; group < c.groups; ++group) {
+      for (int64_t o = 0; o < c.out_channels; ++o) {
+        *out++ = tap[group * c.weight_strides.group + o * c.weight_strides.out];
+      }
+    }
+  }
+  return packed;
+}
+
+// One output row per task.
+template <typename T>
+void correlate_depthwise_any(const Correlation<T>& c) {
+  const int64_t channels = c.groups * c.out_channels, taps = c.rows.taps * c.columns.taps;
+  const T* weights = pack_weights(c, channels);
+  const int64_t work = c.columns.out * (taps + 1) * ceil_div(channels, kWidth<T>);
+  parallel(0, c.images * c.rows.out, grain_for(work), [&](int64_t begin, int64_t end) {
+    int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchC, sizeof(int64_t) * taps));
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t image = r / c.rows.out, p = r % c.rows.out;
+      const Strip<T> strip = open_strip(c.source + image * c.rows.size * c.columns.size * c.groups, c.rows, c.columns,
+                                        c.groups, c.out_channels, p, 1);
+      tap_offsets(c.rows, c.columns, strip.columns, channels, offsets);
+      const Row<T> row{strip.source,
+                       c.columns.stride * channels,
+                       offsets,
+                       taps,
+                       weights,
+                       channels,
+                       c.output + image * c.output_strides.image + p * c.output_strides.row,
+                       c.output_strides.column};
+      int64_t v = 0;
+      for (; v + kWidth<T> <= channels; v += kWidth<T>) correlate_row<T, true>(row, c.columns.out, v, kWidth<T>);
+      if (v < channels) correlate_row<T, false>(row, c.columns.out, v, channels - v);
+    }
+  });
+}
+
+// Adds one output row to the sums of kTaps taps from `first` on, one vector of channels.
+template <typename T, int kTaps>
+void add_row(const Strip<T>& strip, const int64_t* offsets, int64_t step, const T* dy, int64_t pixels, int64_t channels,
+             int64_t c, int64_t left, T* sums) {
+  Vec<T> sum[kTaps];
+  for (int k = 0; k < kTaps; ++k) sum[k] = load_partial(sums + k * channels + c, left);
+  for (int64_t q = 0; q < pixels; ++q) {
+    const Vec<T> gradient = load_partial(dy + q * channels + c, left);
+    for (int k = 0; k < kTaps; ++k) {
+      sum[k] = fma(load_partial(strip.source + offsets[k] + q * step + c, left), gradient, sum[k]);
+    }
+  }
+  for (int k = 0; k < kTaps; ++k) store_partial(sums + k * channels + c, sum[k], left);
+}
+
+// Private sums for chunks of output rows that follow from the shape alone, added in order.
+template <typename T>
+void kernel_gradient_depthwise_any(const T* x, const T* dy, T* dw, const Conv2dShape& shape,
+                                   const CorrelationAxis& rows, const CorrelationAxis& columns) {
+  const int64_t channels = shape.out_channels, taps = rows.taps * columns.taps, size = taps * channels;
+  const int64_t repeats = channels / shape.groups, all_rows = shape.images * rows.out;
+  const int64_t chunks = max_of(1, min_of(min_of(16, all_rows), all_rows * columns.out / 1024));
+  T* sums = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * chunks * size));
+  parallel(0, chunks, 1, [&](int64_t begin, int64_t end) {
+    int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchC, sizeof(int64_t) * taps));
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      T* sum = sums + chunk * size;
+      memset(sum, 0, sizeof(T) * size);
+      for (int64_t r = all_rows * chunk / chunks; r < all_rows * (chunk + 1) / chunks; ++r) {
+        const T* image = x + r / rows.out * rows.size * columns.size * shape.groups;
+        const Strip<T> strip = open_strip(image, rows, columns, shape.groups, repeats, r % rows.out, 1);
+        tap_offsets(rows, columns, strip.columns, channels, offsets);
+        const T* gradient = dy + r * columns.out * channels;
+        const int64_t step = columns.stride * channels;
+        for (int64_t c = 0; c < channels; c += kWidth<T>) {
+          const int64_t left = min_of(kWidth<T>, channels - c);
+          int64_t k = 0;
+          for (; k + 3 <= taps; k += 3) {
+            add_row<T, 3>(strip, offsets + k, step, gradient, columns.out, channels, c, left, sum + k * channels);
+          }
+          for (; k < taps; ++k) {
+            add_row<T, 1>(strip, offsets + k, step, gradient, columns.out, channels, c, left, sum + k * channels);
+          }
+        }
+      }
+    }
+  });
+  for (int64_t k = 0; k < taps; ++k) {
+    T* out = dw + (k / columns.taps * shape.window.width.window + k % columns.taps) * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      T total = sums[k * channels + c];
+      for (int64_t s = 1; s < chunks; ++s) total += sums[s * size + k * channels + c];
+      out[c] = total;
+    }
+  }
+}
+
+}  // namespace
+
+void correlate_depthwise(const Correlation<float>& correlation) { correlate_depthwise_any(correlation); }
+void correlate_depthwise(const Correlation<double>& correlation) { correlate_depthwise_any(correlation); }
+
+void kernel_gradient_depthwise(const float* x, const float* dy, float* dw, const Conv2dShape& shape,
+                               const CorrelationAxis& rows, const CorrelationAxis& columns) {
+  kernel_gradient_depthwise_any(x, dy, dw, shape, rows, columns);
+}
+void kernel_gradient_depthwise(const double* x, const double* dy, double* dw, const Conv2dShape& shape,
+                               const CorrelationAxis& rows, const CorrelationAxis& columns) {
+  kernel_gradient_depthwise_any(x, dy, dw, shape, rows, columns);
+}
+
+}  // namespace RANVIER_ISA
+}  // namespace ranvier
