@@ -5,6 +5,7 @@
 #include "core/checks.h"
 #include "core/dispatch.h"
 #include "ops/binding.h"
+#include "ops/gemm.h"
 #include "ops/sliding_window.h"
 
 namespace ranvier {
@@ -151,7 +152,7 @@ Array conv2d_bias_gradient(const Array& dy) {
   if (db.size() == 0) return db;
   dispatch(op, dy, [&](const KernelTable& kernels, auto type) {
     using T = decltype(type);
-    kernels.conv2d.template get<T>().bias_gradient(dy.data<T>(), db.data<T>(), dy.size() / dy.shape(3), dy.shape(3));
+    kernels.gemm.template get<T>().column_sums(dy.data<T>(), dy.size() / dy.shape(3), dy.shape(3), db.data<T>());
   });
   return db;
 }

@@ -2,7 +2,7 @@
 //   y[n,p,q,o]    = bias[o] + sum_{i,j,c} x[n, p*s + i*d - top, q*s + j*d - left, c] * w[i,j,c,o]
 //   dx[n,h,w,c]   = sum over the (p,q,i,j,o) that saw it of dy[n,p,q,o] * w[i,j,c,o]      (+ bias[c])
 //   dw[i,j,c,o]   = sum_{n,p,q} x[n, p*s + i*d - top, q*s + j*d - left, c] * dy[n,p,q,o]
-//   db[o]         = sum_{n,p,q} dy[n,p,q,o]
+//   db[o]         = sum_{n,p,q} dy[n,p,q,o]                       (column_sums of ops/gemm.h)
 // With groups, channels fall into that many blocks which do not see each other. The input gradient is
 // also conv2d_transpose, which is why it takes a bias.
 #pragma once
@@ -27,7 +27,6 @@ struct Conv2dKernels {
   void (*forward)(const T* x, const T* w, const T* bias, T* y, const Conv2dShape& shape);  // bias may be null
   void (*input_gradient)(const T* dy, const T* w, const T* bias, T* dx, const Conv2dShape& shape);
   void (*kernel_gradient)(const T* x, const T* dy, T* dw, const Conv2dShape& shape);
-  void (*bias_gradient)(const T* dy, T* db, int64_t pixels, int64_t channels);
 };
 
 }  // namespace ranvier

@@ -87,8 +87,8 @@ void input_gradient(const T* dy, const T* w, const T* bias, T* dx, const Conv2dS
 
 extern const PerType<Conv2dKernels> conv2d_kernels;
 const PerType<Conv2dKernels> conv2d_kernels = {
-    {forward<float>, input_gradient<float>, kernel_gradient, bias_gradient},
-    {forward<double>, input_gradient<double>, kernel_gradient, bias_gradient},
+    {forward<float>, input_gradient<float>, kernel_gradient},
+    {forward<double>, input_gradient<double>, kernel_gradient},
 };
 
 }  // namespace RANVIER_ISA

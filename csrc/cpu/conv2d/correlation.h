@@ -66,8 +66,6 @@ void kernel_gradient_depthwise(const float* x, const float* dy, float* dw, const
                                const CorrelationAxis& rows, const CorrelationAxis& columns);
 void kernel_gradient_depthwise(const double* x, const double* dy, double* dw, const Conv2dShape& shape,
                                const CorrelationAxis& rows, const CorrelationAxis& columns);
-void bias_gradient(const float* dy, float* db, int64_t pixels, int64_t channels);
-void bias_gradient(const double* dy, double* db, int64_t pixels, int64_t channels);
 
 namespace {
 

@@ -93,77 +93,97 @@ const T* pack_weights(const Correlation<T>& c, int64_t channels) {
   return packed;
 }
 
-// One output row per task.
+// Output rows of one image per task: their source rows, copied where padding is needed, overlap.
+constexpr int64_t kBlockRows = 8;
+
 template <typename T>
 void correlate_depthwise_any(const Correlation<T>& c) {
   const int64_t channels = c.groups * c.out_channels, taps = c.rows.taps * c.columns.taps;
   const T* weights = pack_weights(c, channels);
-  const int64_t work = c.columns.out * (taps + 1) * ceil_div(channels, kWidth<T>);
-  parallel(0, c.images * c.rows.out, grain_for(work), [&](int64_t begin, int64_t end) {
+  const int64_t blocks = ceil_div(c.rows.out, kBlockRows);
+  const int64_t work = kBlockRows * c.columns.out * (taps + 1) * ceil_div(channels, kWidth<T>);
+  parallel(0, c.images * blocks, grain_for(work), [&](int64_t begin, int64_t end) {
     int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchC, sizeof(int64_t) * taps));
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t image = r / c.rows.out, p = r % c.rows.out;
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t image = task / blocks, from = task % blocks * kBlockRows;
+      const int64_t rows = min_of(kBlockRows, c.rows.out - from);
       const Strip<T> strip = open_strip(c.source + image * c.rows.size * c.columns.size * c.groups, c.rows, c.columns,
-                                        c.groups, c.out_channels, p, 1);
+                                        c.groups, c.out_channels, from, rows);
       tap_offsets(c.rows, c.columns, strip.columns, channels, offsets);
-      const Row<T> row{strip.source,
-                       c.columns.stride * channels,
-                       offsets,
-                       taps,
-                       weights,
-                       channels,
-                       c.output + image * c.output_strides.image + p * c.output_strides.row,
-                       c.output_strides.column};
-      int64_t v = 0;
-      for (; v + kWidth<T> <= channels; v += kWidth<T>) correlate_row<T, true>(row, c.columns.out, v, kWidth<T>);
-      if (v < channels) correlate_row<T, false>(row, c.columns.out, v, channels - v);
+      Row<T> row{strip.source,
+                 c.columns.stride * channels,
+                 offsets,
+                 taps,
+                 weights,
+                 channels,
+                 c.output + image * c.output_strides.image + from * c.output_strides.row,
+                 c.output_strides.column};
+      for (int64_t p = 0; p < rows; ++p) {
+        int64_t v = 0;
+        for (; v + kWidth<T> <= channels; v += kWidth<T>) correlate_row<T, true>(row, c.columns.out, v, kWidth<T>);
+        if (v < channels) correlate_row<T, false>(row, c.columns.out, v, channels - v);
+        row.source += c.rows.stride * strip.columns * channels;
+        row.output += c.output_strides.row;
+      }
     }
   });
 }
 
-// Adds one output row to the sums of kTaps taps from `first` on, one vector of channels.
+// Adds an output row to the sums of kTaps taps, one vector of channels.
 template <typename T, int kTaps>
-void add_row(const Strip<T>& strip, const int64_t* offsets, int64_t step, const T* dy, int64_t pixels, int64_t channels,
+void add_row(const T* source, const int64_t* offsets, int64_t step, const T* dy, int64_t pixels, int64_t channels,
              int64_t c, int64_t left, T* sums) {
   Vec<T> sum[kTaps];
   for (int k = 0; k < kTaps; ++k) sum[k] = load_partial(sums + k * channels + c, left);
   for (int64_t q = 0; q < pixels; ++q) {
     const Vec<T> gradient = load_partial(dy + q * channels + c, left);
     for (int k = 0; k < kTaps; ++k) {
-      sum[k] = fma(load_partial(strip.source + offsets[k] + q * step + c, left), gradient, sum[k]);
+      sum[k] = fma(load_partial(source + offsets[k] + q * step + c, left), gradient, sum[k]);
     }
   }
   for (int k = 0; k < kTaps; ++k) store_partial(sums + k * channels + c, sum[k], left);
 }
 
-// Private sums for chunks of output rows that follow from the shape alone, added in order.
+// Adds an output row to the sums of all taps.
+template <typename T>
+void add_taps(const T* source, const int64_t* offsets, int64_t taps, int64_t step, const T* dy, int64_t pixels,
+              int64_t channels, T* sums) {
+  for (int64_t c = 0; c < channels; c += kWidth<T>) {
+    const int64_t left = min_of(kWidth<T>, channels - c);
+    int64_t k = 0;
+    for (; k + 9 <= taps; k += 9) {
+      add_row<T, 9>(source, offsets + k, step, dy, pixels, channels, c, left, sums + k * channels);
+    }
+    for (; k < taps; ++k) {
+      add_row<T, 1>(source, offsets + k, step, dy, pixels, channels, c, left, sums + k * channels);
+    }
+  }
+}
+
+// Private sums for chunks of blocks that follow from the shape alone, added in order.
 template <typename T>
 void kernel_gradient_depthwise_any(const T* x, const T* dy, T* dw, const Conv2dShape& shape,
                                    const CorrelationAxis& rows, const CorrelationAxis& columns) {
   const int64_t channels = shape.out_channels, taps = rows.taps * columns.taps, size = taps * channels;
-  const int64_t repeats = channels / shape.groups, all_rows = shape.images * rows.out;
-  const int64_t chunks = max_of(1, min_of(min_of(16, all_rows), all_rows * columns.out / 1024));
+  const int64_t repeats = channels / shape.groups, row_blocks = ceil_div(rows.out, kBlockRows);
+  const int64_t blocks = shape.images * row_blocks;
+  const int64_t chunks = max_of(1, min_of(min_of(16, blocks), shape.images * rows.out * columns.out / 1024));
   T* sums = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * chunks * size));
   parallel(0, chunks, 1, [&](int64_t begin, int64_t end) {
     int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchC, sizeof(int64_t) * taps));
     for (int64_t chunk = begin; chunk < end; ++chunk) {
       T* sum = sums + chunk * size;
       memset(sum, 0, sizeof(T) * size);
-      for (int64_t r = all_rows * chunk / chunks; r < all_rows * (chunk + 1) / chunks; ++r) {
-        const T* image = x + r / rows.out * rows.size * columns.size * shape.groups;
-        const Strip<T> strip = open_strip(image, rows, columns, shape.groups, repeats, r % rows.out, 1);
+      for (int64_t block = blocks * chunk / chunks; block < blocks * (chunk + 1) / chunks; ++block) {
+        const int64_t image = block / row_blocks, from = block % row_blocks * kBlockRows;
+        const int64_t outputs = min_of(kBlockRows, rows.out - from);
+        const Strip<T> strip = open_strip(x + image * rows.size * columns.size * shape.groups, rows, columns,
+                                          shape.groups, repeats, from, outputs);
         tap_offsets(rows, columns, strip.columns, channels, offsets);
-        const T* gradient = dy + r * columns.out * channels;
-        const int64_t step = columns.stride * channels;
-        for (int64_t c = 0; c < channels; c += kWidth<T>) {
-          const int64_t left = min_of(kWidth<T>, channels - c);
-          int64_t k = 0;
-          for (; k + 3 <= taps; k += 3) {
-            add_row<T, 3>(strip, offsets + k, step, gradient, columns.out, channels, c, left, sum + k * channels);
-          }
-          for (; k < taps; ++k) {
-            add_row<T, 1>(strip, offsets + k, step, gradient, columns.out, channels, c, left, sum + k * channels);
-          }
+        for (int64_t p = 0; p < outputs; ++p) {
+          const T* source = strip.source + p * rows.stride * strip.columns * channels;
+          const T* gradient = dy + (image * rows.out + from + p) * columns.out * channels;
+          add_taps(source, offsets, taps, columns.stride * channels, gradient, columns.out, channels, sum);
         }
       }
     }

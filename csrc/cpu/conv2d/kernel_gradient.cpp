@@ -71,6 +71,7 @@ constexpr int64_t kBlockPixels = 256;   // a panel of dy for these fits in L1
 constexpr int64_t kChunkPixels = 4096;  // worth a private dw
 constexpr int64_t kMaxChunks = 16;
 constexpr int64_t kTasks = 16;
+constexpr int64_t kTilesToPack = 6;
 
 template <typename T>
 struct Plan {
@@ -143,7 +144,8 @@ Tile<T> open_block(const Plan<T>& plan, int64_t block) {
   return tile;
 }
 
-// One panel of dy, dense and filled up with zeros: where it is narrower than its vectors.
+// One panel of dy, dense and filled up with zeros: where it is narrower than its vectors, and where enough
+// tiles read it that the far pitch of many channels, which maps to few sets of L1, costs more than a copy.
 template <typename T>
 void pack_panel(Tile<T>& tile, int64_t columns, int64_t width) {
   const int64_t pixels = tile.rows * tile.columns;
@@ -152,8 +154,9 @@ void pack_panel(Tile<T>& tile, int64_t columns, int64_t width) {
     const T* from = tile.dy + n * tile.dy_image;
     T* to = packed + n * pixels * width;
     for (int64_t p = 0; p < pixels; ++p, from += tile.dy_column, to += width) {
-      memcpy(to, from, sizeof(T) * columns);
-      memset(to + columns, 0, sizeof(T) * (width - columns));
+      for (int64_t o = 0; o < width; o += kWidth<T>) {
+        store(to + o, load_partial(from + o, min_of(kWidth<T>, max_of(0, columns - o))));
+      }
     }
   }
   tile.dy = packed;
@@ -172,7 +175,8 @@ void add_block(const Plan<T>& plan, const Tile<T>& block, int64_t begin, int64_t
     Tile<T> tile = block;
     tile.first = first;
     tile.dy += group * plan.out_channels + plan.panels.first(panel);
-    if (columns < width) pack_panel(tile, columns, width);
+    const bool far = tile.dy_column > width && plan.tiles >= kTilesToPack;
+    if (columns < width || far) pack_panel(tile, columns, width);
     T* panel_sums = sums + plan.depth * (group * plan.panels.total_width() + plan.panels.first(panel));
     for (; unit < end && unit / plan.tiles == panel_index; ++unit) {
       const int64_t t = unit % plan.tiles % plan.segment_tiles;
@@ -271,43 +275,6 @@ void kernel_gradient_any(const T* x, const T* dy, T* dw, const Conv2dShape& shap
   reduce_chunks(plan, first_row, first_column, v.window, dw);
 }
 
-// Column sums of dy: fixed chunks of pixels, added in order.
-template <typename T>
-void sum_columns(const T* dy, int64_t pixels, int64_t channels, T* sums) {
-  constexpr int kVectors = 4;
-  int64_t c = 0;
-  for (; c + kVectors * kWidth<T> <= channels; c += kVectors * kWidth<T>) {
-    Vec<T> sum[kVectors] = {};
-    for (int64_t p = 0; p < pixels; ++p) {
-      for (int v = 0; v < kVectors; ++v) sum[v] += load(dy + p * channels + c + v * kWidth<T>);
-    }
-    for (int v = 0; v < kVectors; ++v) store(sums + c + v * kWidth<T>, sum[v]);
-  }
-  for (; c < channels; c += kWidth<T>) {
-    const int64_t left = min_of(kWidth<T>, channels - c);
-    Vec<T> sum{};
-    for (int64_t p = 0; p < pixels; ++p) sum += load_partial(dy + p * channels + c, left);
-    store_partial(sums + c, sum, left);
-  }
-}
-
-template <typename T>
-void bias_gradient_any(const T* dy, T* db, int64_t pixels, int64_t channels) {
-  const int64_t chunks = max_of(1, min_of(64, pixels / 1024));
-  T* sums = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * chunks * channels));
-  parallel(0, chunks, grain_for(pixels / chunks * channels / kWidth<T>), [&](int64_t begin, int64_t end) {
-    for (int64_t s = begin; s < end; ++s) {
-      const int64_t from = pixels * s / chunks, to = pixels * (s + 1) / chunks;
-      sum_columns(dy + from * channels, to - from, channels, sums + s * channels);
-    }
-  });
-  for (int64_t c = 0; c < channels; ++c) {
-    T total = sums[c];
-    for (int64_t s = 1; s < chunks; ++s) total += sums[s * channels + c];
-    db[c] = total;
-  }
-}
-
 }  // namespace
 
 void kernel_gradient(const float* x, const float* dy, float* dw, const Conv2dShape& shape) {
@@ -315,12 +282,6 @@ void kernel_gradient(const float* x, const float* dy, float* dw, const Conv2dSha
 }
 void kernel_gradient(const double* x, const double* dy, double* dw, const Conv2dShape& shape) {
   kernel_gradient_any(x, dy, dw, shape);
-}
-void bias_gradient(const float* dy, float* db, int64_t pixels, int64_t channels) {
-  bias_gradient_any(dy, db, pixels, channels);
-}
-void bias_gradient(const double* dy, double* db, int64_t pixels, int64_t channels) {
-  bias_gradient_any(dy, db, pixels, channels);
 }
 
 }  // namespace RANVIER_ISA

@@ -288,21 +288,39 @@ void batched(const GemmArguments<T>& product, int64_t count, const int64_t* a_of
 
 // Each column is four sums, of the rows 0, 4, 8..., 1, 5, 9... and so on: a fixed order, and no long chain.
 template <typename T>
-void column_sums(const T* x, int64_t rows, int64_t columns, T* sums) {
-  parallel(0, ceil_div(columns, kWidth<T>), grain_for(rows * kWidth<T>), [&](int64_t begin, int64_t end) {
-    for (int64_t vector = begin; vector < end; ++vector) {
-      const int64_t j = vector * kWidth<T>;
-      const int64_t left = min_of(kWidth<T>, columns - j);
-      Vec<T> total[4] = {};
-      int64_t i = 0;
-      for (; i + 4 <= rows; i += 4) {
+void sum_columns(const T* x, int64_t rows, int64_t columns, int64_t begin, int64_t end, T* sums) {
+  for (int64_t j = begin; j < end; j += kWidth<T>) {
+    const int64_t left = min_of(kWidth<T>, end - j);
+    Vec<T> total[4] = {};
+    int64_t i = 0;
+    for (; i + 4 <= rows; i += 4) {
 #pragma GCC unroll 4
-        for (int r = 0; r < 4; ++r) total[r] += load_partial(x + (i + r) * columns + j, left);
-      }
-      for (; i < rows; ++i) total[i % 4] += load_partial(x + i * columns + j, left);
-      store_partial(sums + j, (total[0] + total[1]) + (total[2] + total[3]), left);
+      for (int r = 0; r < 4; ++r) total[r] += load_partial(x + (i + r) * columns + j, left);
+    }
+    for (; i < rows; ++i) total[i % 4] += load_partial(x + i * columns + j, left);
+    store_partial(sums + j, (total[0] + total[1]) + (total[2] + total[3]), left);
+  }
+}
+
+// Many rows in chunks that follow from their number alone, added in order; few rows by columns.
+template <typename T>
+void column_sums(const T* x, int64_t rows, int64_t columns, T* sums) {
+  constexpr int64_t kChunkRows = 1024, kMaxChunks = 64;
+  const int64_t chunks = min_of(kMaxChunks, rows / kChunkRows);
+  if (chunks < 2) {
+    parallel(0, ceil_div(columns, kWidth<T>), grain_for(rows * kWidth<T>), [&](int64_t begin, int64_t end) {
+      sum_columns(x, rows, columns, begin * kWidth<T>, min_of(columns, end * kWidth<T>), sums);
+    });
+    return;
+  }
+  T* parts = static_cast<T*>(thread_scratch(kScratchC, sizeof(T) * chunks * columns));
+  parallel(0, chunks, grain_for(rows / chunks * columns), [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part) {
+      const int64_t from = rows * part / chunks, to = rows * (part + 1) / chunks;
+      sum_columns(x + from * columns, to - from, columns, 0, columns, parts + part * columns);
     }
   });
+  sum_columns(parts, chunks, columns, 0, columns, sums);
 }
 
 }  // namespace
