@@ -283,16 +283,59 @@ RANVIER_INLINE bool beats(T challenger, T best) {
 }
 
 template <typename T, bool kLargest>
+struct ExtremeOf {
+  typedef Max<T> Op;
+};
+template <typename T>
+struct ExtremeOf<T, false> {
+  typedef Min<T> Op;
+};
+
+// A row of adjacent elements. Floating: the extreme first, by vectors, then the first place that holds it.
+template <typename T, bool kLargest>
+int64_t place_in_row(const T* row, int64_t n) {
+  int64_t place = 0;
+  if constexpr (T(0.5) != T(0)) {
+    typedef typename ExtremeOf<T, kLargest>::Op Op;
+    const T extreme = join_lanes<T, Op>(reduce_tree<T, Op>(row, n));
+    const bool is_nan = extreme != extreme;
+    while (is_nan ? row[place] == row[place] : row[place] != extreme) ++place;
+  } else {
+    for (int64_t c = 1; c < n; ++c) place = beats<T, kLargest>(row[c], row[place]) ? c : place;
+  }
+  return place;
+}
+
+// Columns begin..end of n rows, all of them side by side: memory is read in its order.
+template <typename T, bool kLargest>
+void places_in_columns(const T* x, int32_t* y, int64_t n, int64_t stride, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; ++i) y[i] = 0;
+  for (int64_t c = 1; c < n; ++c) {
+    for (int64_t i = begin; i < end; ++i) {
+      const bool better = beats<T, kLargest>(x[c * stride + i], x[y[i] * stride + i]);
+      y[i] = better ? static_cast<int32_t>(c) : y[i];
+    }
+  }
+}
+
+constexpr int64_t kArgumentColumns = 64;
+
+template <typename T, bool kLargest>
 void argument_of(const void* from, int32_t* y, Rows rows) {
   const T* x = static_cast<const T*>(from);
-  parallel(0, rows.outer * rows.inner, grain_for(rows.columns), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const T* row = x + (r / rows.inner) * rows.columns * rows.inner + r % rows.inner;
-      int64_t best = 0;
-      for (int64_t c = 1; c < rows.columns; ++c) {
-        if (beats<T, kLargest>(row[c * rows.inner], row[best * rows.inner])) best = c;
-      }
-      y[r] = static_cast<int32_t>(best);
+  const int64_t n = rows.columns;
+  if (rows.inner == 1) {
+    parallel(0, rows.outer, grain_for(n), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) y[r] = static_cast<int32_t>(place_in_row<T, kLargest>(x + r * n, n));
+    });
+    return;
+  }
+  const int64_t strips = ceil_div(rows.inner, kArgumentColumns);
+  parallel(0, rows.outer * strips, grain_for(n * kArgumentColumns), [&](int64_t begin, int64_t end) {
+    for (int64_t u = begin; u < end; ++u) {
+      const int64_t o = u / strips, first = u % strips * kArgumentColumns;
+      places_in_columns<T, kLargest>(x + o * n * rows.inner, y + o * rows.inner, n, rows.inner, first,
+                                     min_of(rows.inner, first + kArgumentColumns));
     }
   });
 }

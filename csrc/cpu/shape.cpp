@@ -32,15 +32,77 @@ void copy_lines(const T* from, T* to, Block s) {
 }
 
 // A transpose, where `a` is innermost in the source: square tiles, so that both sides are met a cache line at
-// a time.
+// a time, and where a tile fills n vectors of n lanes, within registers.
+//
+// Interleaving the lanes of vector i with those of vector i + n/2, for all i, turns the bits of an element's place
+// (vector, lane) round by one; log2 n times, and vector and lane have changed places.
+template <typename T>
+struct Square {
+  static constexpr int kSide = 0;  // other item sizes: lines only
+};
+
+#if defined(__GNUC__) && !defined(__clang__)
+#define RANVIER_SQUARE(T, n, low, high)                                                   \
+  template <>                                                                             \
+  struct Square<T> {                                                                      \
+    static constexpr int kSide = n;                                                       \
+    typedef T V __attribute__((vector_size(kVectorBytes)));                               \
+    static RANVIER_INLINE V first(V a, V b) { return __builtin_shuffle(a, b, V{low}); }   \
+    static RANVIER_INLINE V second(V a, V b) { return __builtin_shuffle(a, b, V{high}); } \
+  }
+#define RANVIER_LANES(...) __VA_ARGS__
+#if defined(__AVX512F__)
+RANVIER_SQUARE(uint32_t, 16, RANVIER_LANES(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
+               RANVIER_LANES(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
+RANVIER_SQUARE(uint64_t, 8, RANVIER_LANES(0, 8, 1, 9, 2, 10, 3, 11), RANVIER_LANES(4, 12, 5, 13, 6, 14, 7, 15));
+#elif defined(__AVX2__)
+RANVIER_SQUARE(uint32_t, 8, RANVIER_LANES(0, 8, 1, 9, 2, 10, 3, 11), RANVIER_LANES(4, 12, 5, 13, 6, 14, 7, 15));
+RANVIER_SQUARE(uint64_t, 4, RANVIER_LANES(0, 4, 1, 5), RANVIER_LANES(2, 6, 3, 7));
+#else
+RANVIER_SQUARE(uint32_t, 4, RANVIER_LANES(0, 4, 1, 5), RANVIER_LANES(2, 6, 3, 7));
+RANVIER_SQUARE(uint64_t, 2, RANVIER_LANES(0, 2), RANVIER_LANES(1, 3));
+#endif
+#undef RANVIER_LANES
+#undef RANVIER_SQUARE
+#endif
+
+template <typename T>
+RANVIER_INLINE void transpose_square(const T* from, int64_t from_b, T* to, int64_t to_a) {
+  constexpr int n = Square<T>::kSide;
+  typedef typename Square<T>::V V;
+  V v[n], next[n];
+  for (int b = 0; b < n; ++b) memcpy(&v[b], from + b * from_b, sizeof(V));
+  for (int half = 1; half < n; half *= 2) {
+    for (int i = 0; i < n / 2; ++i) {
+      next[2 * i] = Square<T>::first(v[i], v[i + n / 2]);
+      next[2 * i + 1] = Square<T>::second(v[i], v[i + n / 2]);
+    }
+    for (int i = 0; i < n; ++i) v[i] = next[i];
+  }
+  for (int a = 0; a < n; ++a) memcpy(to + a * to_a, &v[a], sizeof(V));
+}
+
 constexpr int64_t kTile = 16;
 
 template <typename T>
 void copy_tiles(const T* from, T* to, Block s) {
+  constexpr int64_t n = Square<T>::kSide;
   for (int64_t a = 0; a < s.na; a += kTile) {
     for (int64_t b = 0; b < s.nb; b += kTile) {
       const Block tile{min_of(kTile, s.na - a), 1, s.to_a, min_of(kTile, s.nb - b), s.from_b, 1};
-      copy_lines(from + a + b * s.from_b, to + a * s.to_a + b, tile);
+      const T* source = from + a + b * s.from_b;
+      T* target = to + a * s.to_a + b;
+      if constexpr (n > 0) {
+        if (tile.na == kTile && tile.nb == kTile) {
+          for (int64_t i = 0; i < kTile; i += n) {
+            for (int64_t j = 0; j < kTile; j += n) {
+              transpose_square(source + i + j * s.from_b, s.from_b, target + i * s.to_a + j, s.to_a);
+            }
+          }
+          continue;
+        }
+      }
+      copy_lines(source, target, tile);
     }
   }
 }

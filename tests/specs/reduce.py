@@ -169,6 +169,8 @@ def var_gradient_bound(call: Call, dys: Any, expected: dict[str, np.ndarray], ep
 
 def std_gradient_bound(call: Call, dys: Any, expected: dict[str, np.ndarray], eps: float) -> dict[str, Any]:
     """d std = d var / (2 std): the error of the first factor, and the relative error of the second."""
+    if not wide(call).size:
+        return {"x": 0.0}
     deviations = over(call, np.std, wide(call))
     (error,) = std_bound(call, [deviations], eps)
     with np.errstate(all="ignore"):

@@ -228,6 +228,13 @@ def one_hot_calls(draw: Any) -> Call:
 
 
 @st.composite
+def range_calls(draw: Any) -> Call:
+    number = st.one_of(st.integers(-50, 50), st.floats(-50, 50).map(lambda v: round(v, 2)))
+    step = st.sampled_from([1, 2, -1, -3, 0.5, -0.25])
+    return Call({}, {"start": draw(number), "stop": draw(st.none() | number), "step": draw(step)})
+
+
+@st.composite
 def like_calls(draw: Any) -> Call:
     return Call({"x": typed(draw, draw(shapes(0, 4, 0, 5)))}, {"dtype": draw(st.sampled_from([None, *DTYPES]))})
 
@@ -491,6 +498,16 @@ SPECS = [
             Refused(Call({"x": np.asarray([0])}, {"num_classes": 2, "axis": 2}), ValueError, "axis 2 is out of range"),
             Refused(Call({"x": np.asarray([0.0])}, {"num_classes": 2}), TypeError, "x must be int32 or int64"),
             Refused(Call({"x": np.asarray([0])}, {"num_classes": 2, "dtype": "int7"}), TypeError, "int7"),
+        ),
+    ),
+    OpSpec(
+        op=rv.ops.arange,
+        calls=range_calls(),
+        bound=exact,
+        refused=(
+            Refused(Call({}, {"start": 0, "stop": 5, "step": 0}), ValueError, "from 0 to 5 by 0 is not a finite range"),
+            Refused(Call({}, {"start": np.inf}), ValueError, "from 0 to inf by 1 is not a finite range"),
+            Refused(Call({}, {"start": "a"}), TypeError, "must be real number"),
         ),
     ),
     OpSpec(op=rv.ops.zeros_like, calls=like_calls(), bound=exact),
