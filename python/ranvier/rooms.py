@@ -89,7 +89,7 @@ def find(op: str, root: Path | None = None) -> list[Place]:
 
     Raises ValueError for an op that does not exist.
     """
-    families = {**public_ops(), **{family: family for family in FAMILIES}}
+    families = {**{family: family for family in FAMILIES}, **public_ops()}  # norm is an op of reduce, and a family
     if op not in families:
         raise ValueError(f"no op is called {op!r}; the ops are {', '.join(sorted(families))}")
     base = root or source_root()
