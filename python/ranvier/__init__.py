@@ -35,7 +35,10 @@ from ranvier import initializers as initializers
 from ranvier import regularizers as regularizers
 from ranvier import saving as saving
 from ranvier import layers as layers
+from ranvier import callbacks as callbacks
+from ranvier import metrics as metrics
 from ranvier import models as models
+from ranvier import visualize as visualize
 from ranvier.layers import Input as Input
 from ranvier.layers import Layer as Layer
 from ranvier.models import Model as Model

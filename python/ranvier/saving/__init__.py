@@ -1,5 +1,10 @@
-"""Configurations of objects, and the registry of custom ones."""
+"""Saved models and weights, configurations of objects, and the registry of custom ones."""
 
+from ranvier.saving.file import check_path as check_path
+from ranvier.saving.model import load_model as load_model
+from ranvier.saving.model import load_weights as load_weights
+from ranvier.saving.model import save_model as save_model
+from ranvier.saving.model import save_weights as save_weights
 from ranvier.saving.registry import CustomObjectScope as CustomObjectScope
 from ranvier.saving.registry import custom_object_scope as custom_object_scope
 from ranvier.saving.registry import deserialize_object as deserialize_object

@@ -1,0 +1,92 @@
+"""Callbacks that set the learning rate, keep a log file, or stop at a loss that is no number."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+from ranvier.callbacks.callback import Callback, Logs
+
+
+class LearningRateScheduler(Callback):
+    """Sets the learning rate before each epoch to ``schedule(epoch, current_rate)``.
+
+    Raises ValueError where ``schedule`` gives no number. Source: Keras ``callbacks.LearningRateScheduler``.
+
+    >>> import ranvier as rv
+    >>> halve = rv.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch else rate)
+    """
+
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
+        super().__init__()
+        self.schedule = schedule
+        self.verbose = verbose
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        rate = self.schedule(epoch, float(self.model.optimizer.learning_rate))
+        try:
+            rate = float(rate)
+        except (TypeError, ValueError):
+            raise ValueError(f"LearningRateScheduler: the schedule gave {rate!r}, not a number") from None
+        self.model.optimizer.learning_rate = rate
+        if self.verbose:
+            print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+class CSVLogger(Callback):
+    """Writes a line of comma-separated values per epoch. Source: Keras ``callbacks.CSVLogger``."""
+
+    def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
+        super().__init__()
+        self.filename = os.fspath(filename)
+        self.separator = separator
+        self.append = append
+        self._file: Any = None
+        self._writer: Any = None
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        self.close()
+        continued = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
+        self._header = not continued
+        self._file = open(self.filename, "a" if self.append else "w", newline="")
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        logs = logs or {}
+        if self._writer is None:
+            names = sorted(logs)
+            if names and not any(name.startswith("val_") for name in names):
+                names += [f"val_{name}" for name in names]  # validation may come later (validation_freq)
+            fields = ["epoch", *names]
+            self._writer = csv.DictWriter(self._file, fields, restval="NA", extrasaction="ignore", delimiter=self.separator)
+            if self._header:
+                self._writer.writeheader()
+        self._writer.writerow({"epoch": epoch, **logs})
+        self._file.flush()
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = self._writer = None
+
+
+class TerminateOnNaN(Callback):
+    """Ends ``fit`` when the loss is NaN or infinite; to see that, it waits for the device after each step.
+
+    Source: Keras ``callbacks.TerminateOnNaN``.
+    """
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        loss = (logs or {}).get("loss")
+        if loss is not None and not math.isfinite(loss):
+            print(f"Batch {batch}: invalid loss, terminating training")
+            self.model.stop_training = True

@@ -1,0 +1,248 @@
+"""Metric, the base of all metrics, and the plain means and sums that most of them are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ranvier import config, ops
+from ranvier.config import auto_name, to_snake_case
+from ranvier.autograd import no_grad
+from ranvier.tensor import Tensor, as_tensor
+from ranvier.variable import Variable
+
+# Values of steps past are read from the device together: when somebody asks, or when this many wait.
+_MOST_PENDING = 256
+
+
+def same_rank(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
+    """Drops a trailing axis of 1 that one of the two has too many, or adds it to a vector (Keras's rule)."""
+    if x1.ndim == x2.ndim + 1 and x1.shape[-1] == 1:
+        return (x1, ops.expand_dims(x2, -1)) if x2.ndim == 1 else (ops.squeeze(x1, -1), x2)
+    if x2.ndim == x1.ndim + 1 and x2.shape[-1] == 1:
+        return (ops.expand_dims(x1, -1), x2) if x1.ndim == 1 else (x1, ops.squeeze(x2, -1))
+    return x1, x2
+
+
+class Metric:
+    """A quantity accumulated over batches: ``update_state`` adds one, ``result`` tells, ``reset_state`` forgets.
+
+    Subclasses keep their sums in variables (``add_variable``), which ``reset_state`` sets to zero; ``_direction``
+    ("up" or "down") tells callbacks which way is better. Source: Keras ``metrics.Metric``.
+
+    >>> import ranvier as rv
+    >>> class Largest(rv.metrics.Metric):
+    ...     def __init__(self, name="largest"):
+    ...         super().__init__(name=name)
+    ...         self.value = self.add_variable((), "zeros")
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         self.value.assign(rv.ops.maximum(self.value, rv.ops.max(rv.ops.abs(y_true - y_pred))))
+    ...     def result(self):
+    ...         return self.value
+    >>> float(Largest()(rv.Tensor([1.0, 2.0]), rv.Tensor([1.5, 2.0])))
+    0.5
+    """
+
+    _direction: str | None = None
+
+    def __init__(self, dtype: str | None = None, name: str | None = None) -> None:
+        self.name = name or auto_name(to_snake_case(type(self).__name__))
+        self.dtype = dtype or config.floatx()
+        self._variables: list[Variable] = []
+
+    def add_variable(
+        self, shape: Any, initializer: Any = "zeros", dtype: str | None = None, name: str | None = None
+    ) -> Variable:
+        """A variable of this metric's state, zero at first and after each ``reset_state``."""
+        if initializer not in (None, "zeros"):
+            raise ValueError(f"{self.name}: metric variables start at zero, not from {initializer!r}")
+        value = np.zeros(shape, dtype or self.dtype)
+        self._variables.append(Variable(value, trainable=False, name=name or "variable"))
+        return self._variables[-1]
+
+    add_weight = add_variable
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The variables that ``add_variable`` made."""
+        return list(self._variables)
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Adds one batch."""
+        raise NotImplementedError(f"{type(self).__name__} has no update_state")
+
+    def result(self) -> Any:
+        """The value over all batches since the last reset: a scalar Tensor, or anything that ``float`` takes."""
+        raise NotImplementedError(f"{type(self).__name__} has no result")
+
+    def reset_state(self) -> None:
+        """Forgets all batches."""
+        for variable in self._variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this metric again."""
+        return {"name": self.name, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Metric:
+        """The metric that ``get_config`` described."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+class _Reduction(Metric):
+    """Running totals of values and of their weights, read from the device lazily.
+
+    ``update_state`` leaves scalars on the device; they become Python floats (float64) when the result is asked for.
+    """
+
+    def __init__(self, dtype: str | None = None, name: str | None = None) -> None:
+        super().__init__(dtype=dtype, name=name)
+        self.reset_state()
+
+    def reset_state(self) -> None:
+        self._total = 0.0
+        self._count = 0.0
+        self._pending: list[tuple[Tensor, float, Tensor | float]] = []  # value, its scale, its count
+
+    def _add(self, value: Tensor, scale: float, count: Tensor | float) -> None:
+        self._pending.append((value.detach(), scale, count))
+        if len(self._pending) >= _MOST_PENDING:
+            self._read()
+
+    def _read(self) -> None:
+        for value, scale, count in self._pending:
+            self._total += value.array.item() * scale
+            self._count += count if isinstance(count, float) else float(count)
+        self._pending = []
+
+    @property
+    def total(self) -> float:
+        """The weighted sum so far."""
+        self._read()
+        return self._total
+
+    @property
+    def count(self) -> float:
+        """The sum of weights so far (of samples, where there are no weights)."""
+        self._read()
+        return self._count
+
+
+def _weighted(values: Tensor, sample_weight: Any, reduce: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:
+    """Values times weights, and the weights, one per sample, as Keras's ``reduce_to_samplewise_values``."""
+    weights = as_tensor(sample_weight, values.dtype, values.device)
+    values, weights = same_rank(values, weights)
+    rank = weights.ndim
+    if values.ndim > rank:
+        values = reduce(values, axis=tuple(range(rank, values.ndim)))
+    weights = ops.broadcast_to(weights, values.shape)
+    values = values * weights
+    if rank > 1:
+        weights = reduce(weights, axis=tuple(range(1, rank)))
+    if values.ndim > 1:
+        values = reduce(values, axis=tuple(range(1, values.ndim)))
+    return values, weights
+
+
+def _as_values(values: Any, dtype: str) -> Tensor:
+    tensor = as_tensor(values)
+    return tensor if tensor.dtype in ("float32", "float64") else ops.cast(tensor, dtype)
+
+
+class Sum(_Reduction):
+    """The (weighted) sum of values. Source: Keras ``metrics.Sum``.
+
+    >>> import ranvier as rv
+    >>> total = rv.metrics.Sum()
+    >>> total.update_state([1.0, 3.0, 5.0, 7.0], sample_weight=[1, 1, 0, 0])
+    >>> total.result().item()
+    4.0
+    """
+
+    def __init__(self, name: str = "sum", dtype: str | None = None) -> None:
+        super().__init__(dtype=dtype, name=name)
+
+    @no_grad()
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        tensor = _as_values(values, self.dtype)
+        if sample_weight is not None:
+            tensor, _ = _weighted(tensor, sample_weight, ops.sum)
+        self._add(ops.sum(tensor) if tensor.ndim else tensor, 1.0, 0.0)
+
+    def result(self) -> Tensor:
+        return as_tensor(self.total, self.dtype)
+
+
+class Mean(_Reduction):
+    """The (weighted) mean of values; values of higher rank count as one mean per sample. Source: Keras ``Mean``.
+
+    >>> import ranvier as rv
+    >>> mean = rv.metrics.Mean()
+    >>> mean.update_state([1.0, 3.0, 5.0, 7.0])
+    >>> mean.result().item()
+    4.0
+    """
+
+    def __init__(self, name: str = "mean", dtype: str | None = None) -> None:
+        super().__init__(dtype=dtype, name=name)
+
+    @no_grad()
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        tensor = _as_values(values, self.dtype)
+        if sample_weight is None:
+            count = float(tensor.shape[0]) if tensor.ndim else 1.0
+            if count and tensor.size:  # an empty batch adds nothing
+                self._add(ops.mean(tensor) if tensor.ndim else tensor, count, count)
+        elif tensor.ndim == 0 and isinstance(sample_weight, (int, float)):
+            self._add(tensor, float(sample_weight), float(sample_weight))
+        else:
+            tensor, weights = _weighted(tensor, sample_weight, ops.mean)
+            self._add(ops.sum(tensor), 1.0, ops.sum(weights))
+
+    def result(self) -> Tensor:
+        total, count = self.total, self.count
+        return as_tensor(total / count if count else 0.0, self.dtype)
+
+
+class MeanMetricWrapper(Mean):
+    """The mean of ``fn(y_true, y_pred, **kwargs)``, which gives a value per sample. Source: Keras.
+
+    >>> import ranvier as rv
+    >>> worst = rv.metrics.MeanMetricWrapper(lambda y, p: rv.ops.max(rv.ops.abs(y - p), axis=-1), name="worst")
+    >>> worst.update_state(rv.Tensor([[0.0, 1.0]]), rv.Tensor([[0.5, 1.0]]))
+    >>> worst.result().item()
+    0.5
+    """
+
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(name=name or getattr(fn, "__name__", "metric"), dtype=dtype)
+        self._fn = fn
+        self._fn_kwargs = kwargs
+
+    @no_grad()
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        y_pred = as_tensor(y_pred)
+        y_true = as_tensor(y_true, device=y_pred.device)
+        super().update_state(self._fn(y_true, y_pred, **self._fn_kwargs), sample_weight=sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        if type(self) is MeanMetricWrapper:
+            return {**super().get_config(), "fn": self._fn, **self._fn_kwargs}
+        return {**super().get_config(), **self._fn_kwargs}
+
+
+def host(values: Any) -> np.ndarray:
+    """Values of a Tensor, or of anything NumPy takes, on the host."""
+    return values.numpy() if isinstance(values, Tensor) else np.asarray(values)

@@ -1,0 +1,420 @@
+"""Where batches come from: arrays, generators and other iterables, and sequences that are indexed by batch."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import ranvier
+from ranvier import _core, _tree, ops
+from ranvier.tensor import Tensor, wrap
+
+Batch = tuple[Any, Any, Any]  # inputs, labels or None, sample weights or None
+# What NumPy counts in and Ranvier does not, and where it fits without loss.
+_WIDER = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64", "float128": "float64"}
+
+
+class PyDataset:
+    """A sequence of batches: subclasses write ``__len__`` and ``__getitem__(i)``, batch ``i`` as (x, y[, weights]).
+
+    ``fit`` takes the batches in another order each epoch (``shuffle``) and calls ``on_epoch_begin`` and
+    ``on_epoch_end``. Any other object with ``__len__`` and ``__getitem__`` serves as well. Source: Keras.
+
+    >>> import numpy as np, ranvier as rv
+    >>> class Squares(rv.models.PyDataset):
+    ...     def __len__(self):
+    ...         return 3
+    ...     def __getitem__(self, i):
+    ...         x = np.arange(4 * i, 4 * i + 4, dtype="float32")[:, None]
+    ...         return x, x * x
+    >>> len(Squares())
+    3
+    """
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} must tell how many batches it has: __len__")
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must give batches: __getitem__")
+
+    def on_epoch_begin(self) -> None:
+        """Called before each epoch."""
+
+    def on_epoch_end(self) -> None:
+        """Called after each epoch, for example to draw new negatives or another order."""
+
+
+def unpack_x_y_sample_weight(data: Any) -> Batch:
+    """``x``, ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)`` as a triple with None for what is absent.
+
+    >>> import ranvier as rv
+    >>> rv.models.unpack_x_y_sample_weight(("x", "y"))
+    ('x', 'y', None)
+    """
+    if isinstance(data, list):
+        data = tuple(data)
+    if not isinstance(data, tuple):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise ValueError(f"a batch must be x, (x, y) or (x, y, sample_weight), not a tuple of {len(data)}")
+    return (*data, None, None)[:3]  # type: ignore[return-value]
+
+
+def is_array(value: Any) -> bool:
+    """Whether ``value`` is one array, as opposed to a structure of arrays, a generator or a sequence of batches."""
+    return isinstance(value, (Tensor, np.ndarray)) or (hasattr(value, "__array__") and hasattr(value, "shape"))
+
+
+def _is_numbers(value: Any) -> bool:
+    """Whether a list holds numbers (or lists of them), not arrays."""
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return isinstance(value, (bool, int, float))
+
+
+def _holds_arrays(value: Any) -> bool:
+    if isinstance(value, (list, tuple, dict)):
+        return _is_numbers(value) or all(_holds_arrays(v) for v in _tree.flatten(value))
+    return value is None or is_array(value)
+
+
+def to_tensor(name: str, value: Any, device: str, floatx: str | None) -> Tensor:
+    """``value`` on the device, sharing its memory where it can; other floats become ``floatx`` if that is given."""
+    if isinstance(value, Tensor):
+        tensor = value.detach() if value.device == device else value.to(device)
+    else:
+        values = np.asarray(value)
+        dtype = values.dtype.name
+        if floatx is not None and values.dtype.kind == "f" and dtype != floatx:
+            values = values.astype(floatx)
+        elif dtype in _WIDER:
+            values = values.astype(_WIDER[dtype])
+        elif values.dtype.kind not in "fiub":
+            raise TypeError(f"{name} must hold numbers; it is an array of {values.dtype} ({type(value).__name__})")
+        tensor = wrap(_core.Array.from_numpy(values, copy=False, device=device))
+    if floatx is not None and tensor.dtype.startswith(("float", "bfloat")) and tensor.dtype != floatx:
+        tensor = ops.cast(tensor, floatx)
+    if tensor.ndim == 0:
+        raise ValueError(f"{name} must have an axis of samples; it is a scalar")
+    return tensor
+
+
+def convert(name: str, structure: Any, device: str, floatx: str | None) -> Any:
+    """``to_tensor`` of all arrays in a structure; None stays None."""
+    if structure is None or is_array(structure) or _is_numbers(structure):
+        return None if structure is None else to_tensor(name, structure, device, floatx)
+    if isinstance(structure, dict):
+        return {key: convert(f"{name}[{key!r}]", item, device, floatx) for key, item in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(convert(f"{name}[{i}]", item, device, floatx) for i, item in enumerate(structure))
+    raise TypeError(f"{name} must be an array or a list or dict of arrays, not {type(structure).__name__}")
+
+
+def count_samples(x: Any, y: Any = None, sample_weight: Any = None) -> int:
+    """The number of samples, on which all arrays must agree."""
+    named = {"x": x, "y": y, "sample_weight": sample_weight}
+    sizes = {name: [t.shape[0] for t in _tree.flatten(s) if t is not None] for name, s in named.items()}
+    distinct = {size for each in sizes.values() for size in each}
+    if len(distinct) > 1:
+        told = ", ".join(f"{name}: {', '.join(map(str, each))}" for name, each in sizes.items() if each)
+        raise ValueError(f"all arrays must have the same number of samples, these have {told}")
+    if not distinct:
+        raise ValueError("there are no arrays in x")
+    return distinct.pop()
+
+
+def class_weights(y: Any, weights: dict[int, float]) -> np.ndarray:
+    """The weight of each sample's class, 1 for classes not named: y (N,), (N, 1) or one-hot (N, C) -> (N,)."""
+    labels = np.asarray(y)
+    if labels.ndim > 1:
+        labels = labels.argmax(-1) if labels.shape[-1] != 1 else labels[..., 0]
+    labels = np.round(labels).astype(np.int64)
+    result = np.ones(labels.shape[:1], np.float32)
+    for label, weight in weights.items():
+        result[labels == int(label)] = weight
+    return result
+
+
+def _weights_of_classes(y: Any, sample_weight: Any, weights: dict[int, float] | None) -> Any:
+    if not weights:
+        return sample_weight
+    if sample_weight is not None:
+        raise ValueError("class_weight and sample_weight cannot be given together")
+    if y is None or not (is_array(y) or _is_numbers(y)):
+        raise ValueError("class_weight needs a model with one output and its labels")
+    return class_weights(y, weights)
+
+
+class Batches:
+    """The batches of an epoch, again and again; iterate over it once per epoch.
+
+    ``steps`` and ``samples`` count an epoch's, None where unknown; ``seen`` counts this epoch's samples so far.
+    """
+
+    steps: int | None = None
+    samples: int | None = None
+    seen = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.seen = 0
+        for batch in self._epoch():
+            self.seen += next(t for t in _tree.flatten(batch[0]) if t is not None).shape[0]
+            yield batch
+
+    def _epoch(self) -> Iterator[Batch]:
+        raise NotImplementedError
+
+    def first(self) -> Any:
+        """A few inputs for building a model, or None where looking would consume them."""
+        return None
+
+    def close(self) -> None:
+        """Called when no more epochs will come."""
+
+
+class ArrayBatches(Batches):
+    """Batches cut or gathered from arrays."""
+
+    def __init__(
+        self,
+        data: Batch,
+        batch_size: int | None,
+        steps: int | None,
+        shuffle: bool | str,
+        device: str,
+        floatx: str | None,
+    ) -> None:
+        if batch_size is not None and (not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
+            raise ValueError(f"batch_size must be a positive integer, not {batch_size!r}")
+        if shuffle not in (True, False, "batch"):
+            raise ValueError(f'shuffle must be True, False or "batch", not {shuffle!r}')
+        x, y, sample_weight = data
+        self._data = (
+            convert("x", x, device, floatx),
+            convert("y", y, device, floatx),
+            _per_output(convert("sample_weight", sample_weight, device, floatx or "float32"), y),
+        )
+        self._count = count_samples(*self._data)
+        self._size = int(batch_size) if batch_size is not None else min(32, self._count) or 1
+        if batch_size is None and steps is not None and self._count:
+            self._size = math.ceil(self._count / steps)
+        self._shuffle = shuffle
+        whole = math.ceil(self._count / self._size)
+        self._limit = steps
+        self.steps = whole if steps is None else min(steps, whole)
+        self.samples = min(self._count, self.steps * self._size)
+        if self._count == 0:
+            raise ValueError("there are no samples: the arrays are empty")
+        self._rest: Iterator[Batch] = iter(())
+        self._whole = whole
+
+    def first(self) -> Any:
+        return _tree.map_structure(lambda t: None if t is None else _cut(t, 0, 1), self._data[0])
+
+    def _epoch(self) -> Iterator[Batch]:
+        """One pass over the data; with fewer steps than a pass has, the next epoch goes on where this one ends."""
+        if self._limit is None or self._limit >= self._whole:
+            if self._limit is not None and self._limit > self._whole:
+                _ran_out(self._limit, self._whole)
+            yield from self._pass()
+            return
+        for _ in range(self._limit):
+            batch = next(self._rest, None)
+            if batch is None:
+                self._rest = self._pass()
+                batch = next(self._rest)
+            yield batch
+
+    def _pass(self) -> Iterator[Batch]:
+        starts = range(0, self._count, self._size)
+        if self._shuffle == "batch":
+            order = ranvier.random.permutation(len(starts)).numpy()
+            starts = [starts[i] for i in order]  # type: ignore[assignment]
+        rows = ranvier.random.permutation(self._count) if self._shuffle is True else None
+        for start in starts:
+            end = min(start + self._size, self._count)
+            index = None if rows is None else _cut(rows, start, end)
+            x, y, w = (self._part(each, start, end, index) for each in self._data)
+            yield x, y, w
+
+    def _part(self, structure: Any, start: int, end: int, index: Tensor | None) -> Any:
+        if isinstance(structure, Tensor):
+            return _cut(structure, start, end) if index is None else ops.take(structure, index, axis=0)
+        if structure is None:
+            return None
+        return _tree.map_structure(lambda t: self._part(t, start, end, index), structure)
+
+
+def _cut(tensor: Tensor, start: int, end: int) -> Tensor:
+    """Samples ``start`` to ``end``, without a copy."""
+    return wrap(tensor.array.slice_leading(start, end))
+
+
+def _per_output(sample_weight: Any, y: Any) -> Any:
+    """One weight array for several outputs serves each of them."""
+    if isinstance(sample_weight, Tensor) and isinstance(y, (list, tuple, dict)) and not _is_numbers(y):
+        if sample_weight.ndim != 1:
+            raise ValueError(
+                "a model with several outputs takes one sample_weight (N,), or one array per output; got one of "
+                f"shape {sample_weight.shape}"
+            )
+        return _tree.map_structure(lambda _: sample_weight, y)
+    return sample_weight
+
+
+class _Converted(Batches):
+    """Batches that come from elsewhere and need converting."""
+
+    def __init__(self, device: str, floatx: str | None, weights: dict[int, float] | None) -> None:
+        self._device = device
+        self._floatx = floatx
+        self._class_weight = weights
+
+    def _converted(self, item: Any) -> Batch:
+        x, y, w = unpack_x_y_sample_weight(item)
+        w = _weights_of_classes(y, w, self._class_weight)
+        batch = (
+            convert("x", x, self._device, self._floatx),
+            convert("y", y, self._device, self._floatx),
+            _per_output(convert("sample_weight", w, self._device, self._floatx or "float32"), y),
+        )
+        count_samples(*batch)
+        return batch
+
+
+class SequenceBatches(_Converted):
+    """Batches that are indexed, in another order each epoch if ``shuffle``."""
+
+    def __init__(self, source: Any, steps: int | None, shuffle: bool | str, *options: Any) -> None:
+        super().__init__(*options)
+        self._source = source
+        self._shuffle = bool(shuffle)
+        self._limit = steps
+        self.steps = len(source) if steps is None else min(steps, len(source))
+
+    def first(self) -> Any:
+        return self._converted(self._source[0])[0] if len(self._source) else None
+
+    def _epoch(self) -> Iterator[Batch]:
+        if hasattr(self._source, "on_epoch_begin"):
+            self._source.on_epoch_begin()
+        length = len(self._source)
+        self.steps = length if self._limit is None else min(self._limit, length)
+        order = ranvier.random.permutation(length).tolist() if self._shuffle else range(length)
+        for index in order[: self.steps]:
+            yield self._converted(self._source[index])
+        if hasattr(self._source, "on_epoch_end"):
+            self._source.on_epoch_end()
+
+
+class IterableBatches(_Converted):
+    """Batches from an iterable; with ``steps``, an epoch goes on where the last one stopped."""
+
+    def __init__(self, source: Any, steps: int | None, *options: Any) -> None:
+        super().__init__(*options)
+        self._source = source
+        self._limit = steps
+        self._iterator: Iterator[Any] | None = None
+        self._peeked: list[Any] = []
+        self.steps = steps if steps is not None else len(source) if hasattr(source, "__len__") else None
+
+    def first(self) -> Any:
+        if not self._peeked:
+            self._iterator = iter(self._source)
+            self._peeked = list(itertools.islice(self._iterator, 1))
+        return self._converted(self._peeked[0])[0] if self._peeked else None
+
+    def _epoch(self) -> Iterator[Batch]:
+        taken = 0
+        fresh = self._iterator is None  # an iterator that is fresh and empty will not get better by a new one
+        while taken != self._limit:
+            if self._iterator is None:
+                self._iterator = iter(self._source)
+            found = [self._peeked.pop()] if self._peeked else list(itertools.islice(self._iterator, 1))
+            if found:
+                yield self._converted(found[0])
+                taken += 1
+                continue
+            self._iterator = None
+            if self._limit is None or fresh or iter(self._source) is self._source:
+                break
+            fresh = True
+        if self._limit is None:
+            self.steps = taken
+        elif taken < self._limit:
+            _ran_out(self._limit, taken)
+
+
+def _ran_out(wanted: int, found: int) -> None:
+    warnings.warn(
+        f"the data ran out after {found} of {wanted} steps; give enough batches for steps_per_epoch * epochs, or an "
+        "iterable that can start again",
+        stacklevel=4,
+    )
+
+
+def batches_of(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    batch_size: int | None = None,
+    steps: int | None = None,
+    shuffle: bool | str = False,
+    class_weight: dict[int, float] | None = None,
+    device: str,
+    floatx: str | None,
+) -> Batches:
+    """Batches of whatever ``fit``, ``evaluate`` and ``predict`` take."""
+    if steps is not None and (not isinstance(steps, (int, np.integer)) or steps < 1):
+        raise ValueError(f"the number of steps must be a positive integer or None, not {steps!r}")
+    if x is None:
+        raise ValueError("x is None; expected arrays, a generator or a sequence of batches")
+    if _holds_arrays(x):
+        weights = _weights_of_classes(y, sample_weight, class_weight)
+        return ArrayBatches((x, y, weights), batch_size, steps, shuffle, device, floatx)
+    for name, given in (("y", y), ("sample_weight", sample_weight)):
+        if given is not None:
+            raise ValueError(f"{name} must not be given when x is a {type(x).__name__}: its batches hold it")
+    if hasattr(x, "__getitem__") and hasattr(x, "__len__"):
+        return SequenceBatches(x, steps, shuffle, device, floatx, class_weight)
+    if hasattr(x, "__iter__"):
+        return IterableBatches(x, steps, device, floatx, class_weight)
+    raise TypeError(f"cannot take batches from {type(x).__name__}: expected arrays, an iterable or a sequence of batches")
+
+
+def train_validation_split(data: Batch, part: float) -> tuple[Batch, Batch]:
+    """The first samples to train on and the last ``part`` of them to validate with, before any shuffling."""
+    if not 0 < part < 1:
+        raise ValueError(f"validation_split must be between 0 and 1, not {part}")
+    if not all(_holds_arrays(each) for each in data):
+        raise ValueError("validation_split needs arrays; give validation_data for a generator or a sequence")
+
+    def sliceable(value: Any) -> Any:
+        if value is None or is_array(value):
+            return value if value is None or isinstance(value, Tensor) else np.asarray(value)
+        if _is_numbers(value):
+            return np.asarray(value)
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        changed = {key: sliceable(item) for key, item in items}
+        return changed if isinstance(value, dict) else type(value)(changed.values())
+
+    arrays: Batch = (sliceable(data[0]), sliceable(data[1]), sliceable(data[2]))
+    count = count_samples(*arrays)
+    edge = math.floor(count * (1.0 - part))
+    if edge in (0, count):
+        raise ValueError(f"validation_split={part} of {count} samples leaves nothing to train on or to validate with")
+
+    def part_of(start: int, end: int) -> Batch:
+        def cut(t: Any) -> Any:
+            return None if t is None else _cut(t, start, end) if isinstance(t, Tensor) else t[start:end]
+
+        x, y, w = (_tree.map_structure(cut, each) for each in arrays)
+        return x, y, w
+
+    return part_of(0, edge), part_of(edge, count)

@@ -1,0 +1,156 @@
+"""Models and their weights in one file each: ``save_model``, ``load_model``, ``save_weights``, ``load_weights``."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from ranvier.saving import file
+from ranvier.saving.registry import CustomObjectScope, deserialize_object, serialize_object
+from ranvier.tensor import Tensor
+
+if TYPE_CHECKING:
+    from ranvier.models import Model
+
+
+def _checked_target(what: str, filepath: str | os.PathLike[str], overwrite: bool) -> str:
+    path = file.check_path(what, filepath)
+    if not overwrite and os.path.exists(path):
+        raise FileExistsError(f"{what}: {path!r} is there already and overwrite=False")
+    return path
+
+
+def _named(group: str, variables: list[Any]) -> dict[str, Tensor]:
+    """Tensors under names that are unique and in order, and still tell what they are."""
+    return {f"{group}/{i}/{getattr(v, 'path', 'variable')}": v for i, v in enumerate(variables)}
+
+
+def _grouped(group: str, tensors: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
+    """The tensors of a group in their order, with what they are."""
+    found = [(name.split("/", 2), tensor) for name, tensor in tensors.items() if name.startswith(group + "/")]
+    return [(parts[2], tensor) for parts, tensor in sorted(found, key=lambda item: int(item[0][1]))]
+
+
+def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """Writes a model to one ``.rv`` file: layers, weights, how it was compiled, and the optimizer's state.
+
+    The file is a safetensors file whose metadata holds the configuration as JSON; it appears whole or not at all.
+    Raises ValueError for another extension or a model without weights yet, TypeError for what has no configuration
+    (a lambda), FileExistsError with ``overwrite=False``. Source: Keras ``Model.save``.
+
+    >>> import os, tempfile, ranvier as rv
+    >>> model = rv.Sequential([rv.Input((4,)), rv.layers.Dense(2)])
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.rv")
+    >>> model.save(path)
+    >>> rv.models.load_model(path).count_params()
+    10
+    """
+    path = _checked_target("save", filepath, overwrite)
+    if not model.built:
+        raise ValueError(f"save: model {model.name!r} has no weights yet; build it or call it on data first")
+    description: dict[str, Any] = {
+        "kind": "model",
+        "model": serialize_object(model),
+        "build_shape": getattr(model, "_build_shape", None),
+        "compile": None,
+    }
+    tensors = _named("weights", model.weights)
+    if model.compiled:
+        assert model._compile_config is not None
+        # The optimizer as it is now, whatever was passed to compile: its learning rate may have changed.
+        description["compile"] = serialize_object({**model._compile_config, "optimizer": model.optimizer})
+        if model.optimizer.built:
+            tensors |= _named("optimizer", model.optimizer.variables)
+    file.write(path, tensors, description)
+
+
+def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """Writes a model's weights alone to one ``.rv`` file, in the order of ``model.weights``.
+
+    Raises ValueError for another extension or a model without weights yet.
+    """
+    path = _checked_target("save_weights", filepath, overwrite)
+    if not model.built:
+        raise ValueError(f"save_weights: model {model.name!r} has no weights yet; build it or call it on data first")
+    file.write(path, _named("weights", model.weights), {"kind": "weights"})
+
+
+def load_weights(model: Model, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
+    """Reads the weights of a file written by ``save`` or ``save_weights`` into a model of the same shapes.
+
+    Weights are matched by their order; nothing changes unless all fit (or ``skip_mismatch`` skips those that do
+    not, with a warning). Raises ValueError that names the file for one that is damaged or does not fit.
+    """
+    path = file.check_path("load_weights", filepath)
+    _, tensors = file.read(path)
+    if not model.built:
+        raise ValueError(f"load_weights: model {model.name!r} has no weights yet; build it or call it on data first")
+    _assign(path, f"model {model.name!r}", model.weights, _grouped("weights", tensors), skip_mismatch)
+
+
+def _assign(
+    path: str, owner: str, variables: list[Any], stored: list[tuple[str, Tensor]], skip_mismatch: bool = False
+) -> None:
+    """Stored tensors into variables, all or none."""
+    if len(variables) != len(stored):
+        raise ValueError(f"{path!r} does not fit: {owner} has {len(variables)} variables, the file {len(stored)}")
+    fitting = []
+    for variable, (name, tensor) in zip(variables, stored, strict=True):
+        if (variable.shape, variable.dtype) == (tensor.shape, tensor.dtype) or (
+            variable.shape == tensor.shape and {variable.dtype, tensor.dtype} <= {"float32", "float64"}
+        ):
+            fitting.append((variable, tensor))
+            continue
+        problem = (
+            f"{path!r} does not fit: {getattr(variable, 'path', 'a variable')!r} of {owner} is {variable.dtype} of "
+            f"shape {variable.shape}, the file has {name!r}, {tensor.dtype} of shape {tensor.shape}"
+        )
+        if not skip_mismatch:
+            raise ValueError(problem)
+        warnings.warn(problem, stacklevel=4)
+    for variable, tensor in fitting:
+        variable.assign(tensor)
+
+
+def load_model(
+    filepath: str | os.PathLike[str],
+    custom_objects: dict[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+) -> Any:
+    """A model from a ``.rv`` file, with its weights and, if ``compile``, its optimizer's state: training goes on.
+
+    Classes and functions of your own are found if they were registered (``rv.saving.register_serializable``) or are
+    in ``custom_objects``. Nothing in a file is ever executed, so ``safe_mode`` makes no difference. Raises ValueError
+    that names the file and the reason for one that is damaged, was written by a newer Ranvier, or names classes
+    that are not known. Source: Keras ``load_model``.
+    """
+    path = file.check_path("load_model", filepath)
+    description, tensors = file.read(path)
+    if description.get("kind") != "model" or not isinstance(description.get("model"), dict):
+        raise ValueError(f"{path!r} holds weights and no model; use load_weights on a model of the same layers")
+    with CustomObjectScope(custom_objects or {}):
+        try:
+            model = deserialize_object(description["model"])
+            if not model.built and description.get("build_shape") is not None:
+                model.build(description["build_shape"])
+        except Exception as error:  # a configuration can be wrong in as many ways as layers can
+            raise ValueError(f"{path!r}: its model cannot be made: {error}") from error
+        _assign(path, f"model {model.name!r}", model.weights, _grouped("weights", tensors))
+        if compile and description.get("compile") is not None:
+            _compile(path, model, description["compile"], _grouped("optimizer", tensors))
+    return model
+
+
+def _compile(path: str, model: Any, settings: dict[str, Any], state: list[tuple[str, Tensor]]) -> None:
+    try:
+        model.compile(**{name: deserialize_object(value) for name, value in settings.items()})
+        if state:
+            model.optimizer.build(model.trainable_variables)
+    except Exception as error:
+        raise ValueError(
+            f"{path!r}: the model cannot be compiled as it was: {error} (load_model(..., compile=False) leaves that out)"
+        ) from error
+    if state:
+        _assign(path, "the optimizer", model.optimizer.variables, state)

@@ -1,0 +1,549 @@
+"""compile, fit, evaluate, predict: figures against Keras and against a loop by hand, and everything that is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from tests.peers import keras_or_skip
+
+
+def toy(samples: int = 50, classes: int = 4, dtype: str = "float32") -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(samples, 6)).astype(dtype)
+    return x, (x[:, :classes] * 2 + rng.normal(size=(samples, classes))).argmax(-1).astype(np.int32)
+
+
+def dense_model(dtype: str = "float32", **options: Any) -> Any:
+    model = rv.Sequential(
+        [
+            rv.Input((6,), dtype=dtype),
+            rv.layers.Dense(8, activation="tanh", dtype=dtype),
+            rv.layers.Dense(4, activation="softmax", dtype=dtype),
+        ],
+        dtype=dtype,
+    )
+    settings = {"optimizer": "sgd", "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"], **options}
+    model.compile(**settings)
+    return model
+
+
+def image_model(dtype: str = "float64", dropout: float = 0.25) -> Any:
+    layers = rv.layers
+    model = rv.Sequential(
+        [
+            rv.Input((8, 8, 2), dtype=dtype),
+            layers.Conv2D(4, 3, padding="same", dtype=dtype),
+            layers.BatchNormalization(dtype=dtype),
+            layers.Activation("relu", dtype=dtype),
+            layers.MaxPooling2D(2, dtype=dtype),
+            layers.Dropout(dropout, dtype=dtype),
+            layers.Flatten(dtype=dtype),
+            layers.Dense(3, activation="softmax", dtype=dtype),
+        ],
+        dtype=dtype,
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def images(samples: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(samples, 8, 8, 2)), rng.integers(0, 3, samples)
+
+
+# --- figures ----------------------------------------------------------------------------------------------
+
+
+def test_fit_is_a_loop_of_steps() -> None:
+    """The weights and the loss reported are those of the loop that a reader would write."""
+    x, y = toy()
+    model, by_hand = dense_model(), dense_model()
+    by_hand.set_weights(model.get_weights())
+    history = model.fit(x, y, batch_size=16, epochs=2, shuffle=False, verbose=0)
+    sgd, loss = rv.optimizers.get("sgd"), rv.losses.SparseCategoricalCrossentropy()
+    for epoch in range(2):
+        total = right = 0.0
+        for start in range(0, 50, 16):
+            bx, by = rv.Tensor(x[start : start + 16]), rv.Tensor(y[start : start + 16])
+            predicted = by_hand(bx, training=True)
+            value = loss(by, predicted)
+            total += value.item() * len(bx)
+            right += (predicted.numpy().argmax(-1) == by.numpy()).sum()
+            variables = by_hand.trainable_variables
+            sgd.apply(rv.grad(value, variables), variables)
+        assert history.history["loss"][epoch] == pytest.approx(total / 50, rel=1e-6)
+        assert history.history["accuracy"][epoch] == pytest.approx(right / 50, rel=1e-6)
+    for ours, theirs in zip(model.get_weights(), by_hand.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+OPTIMIZERS = ["sgd", "rmsprop", "adam", "adamw", "adagrad", "adadelta"]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_trajectory_as_keras(optimizer: str) -> None:
+    keras = keras_or_skip()
+    x, y = toy(dtype="float64")
+    weights = np.random.default_rng(2).random(50)
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        theirs = keras.Sequential(
+            [
+                keras.Input((6,)),
+                keras.layers.Dense(8, activation="tanh", kernel_regularizer="l2"),
+                keras.layers.Dense(4, activation="softmax"),
+            ]
+        )
+        metrics = {"metrics": ["accuracy"], "weighted_metrics": ["accuracy", "mse"][:1]}
+        theirs.compile(optimizer, "sparse_categorical_crossentropy", **metrics)
+        start = theirs.get_weights()
+        options = {"batch_size": 16, "epochs": 3, "shuffle": False, "verbose": 0, "validation_split": 0.2}
+        expected = theirs.fit(x, y, sample_weight=weights, **options).history
+        expected_scores = theirs.evaluate(x, y, verbose=0)
+        expected_predictions = theirs.predict(x, verbose=0)
+    finally:
+        keras.config.set_floatx(before)
+    layers = rv.layers
+    ours = rv.Sequential(
+        [
+            rv.Input((6,), dtype="float64"),
+            layers.Dense(8, activation="tanh", kernel_regularizer="l2", dtype="float64"),
+            layers.Dense(4, activation="softmax", dtype="float64"),
+        ],
+        dtype="float64",
+    )
+    ours.compile(optimizer, "sparse_categorical_crossentropy", **metrics)
+    ours.set_weights(start)
+    history = ours.fit(x, y, sample_weight=weights, **options).history
+    assert sorted(history) == sorted(expected)  # Keras sorts them; here the loss comes first
+    # Keras keeps learning rates and betas, and hands out metrics, in float32 where it pleases: that bounds the match.
+    for name, values in expected.items():
+        np.testing.assert_allclose(history[name], values, rtol=2e-6, err_msg=name)
+    np.testing.assert_allclose(ours.evaluate(x, y, verbose=0), expected_scores, rtol=2e-6)
+    np.testing.assert_allclose(ours.predict(x, verbose=0), expected_predictions, rtol=2e-6)
+
+
+def two_outputs(package: Any) -> Any:
+    x = package.Input((6,))
+    h = package.layers.Dense(5, activation="tanh")(x)
+    return package.Model(x, [package.layers.Dense(4, activation="softmax", name="kind")(h),
+                             package.layers.Dense(1, name="size")(h)])  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["lists", "dicts"])
+def test_several_outputs_as_keras(form: str) -> None:
+    keras = keras_or_skip()
+    x, y = toy()
+    size = np.random.default_rng(3).normal(size=(50, 1)).astype(np.float32)
+    if form == "lists":
+        settings = {"loss": ["sparse_categorical_crossentropy", "mse"], "loss_weights": [0.5, 2.0]}
+        settings |= {"metrics": [["accuracy"], ["mae", "mse"]]}
+        labels: Any = [y, size]
+    else:
+        settings = {"loss": {"kind": "sparse_categorical_crossentropy", "size": "mse"}}
+        settings |= {"loss_weights": {"kind": 0.5, "size": 2.0}, "metrics": {"size": ["mae"]}}
+        labels = {"size": size, "kind": y}
+    theirs, ours = two_outputs(keras), two_outputs(rv)
+    ours.set_weights(theirs.get_weights())
+    theirs.compile("sgd", **settings)
+    ours.compile("sgd", **settings)
+    options = {"batch_size": 16, "epochs": 2, "shuffle": False, "verbose": 0}
+    expected = theirs.fit(x, labels, **options).history
+    history = ours.fit(x, labels, **options).history
+    assert sorted(history) == sorted(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(history[name], values, rtol=1e-5, err_msg=name)
+    np.testing.assert_allclose(
+        ours.evaluate(x, labels, verbose=0), theirs.evaluate(x, labels, verbose=0), rtol=1e-5
+    )
+    for a, b in zip(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [dense_model, image_model], ids=["dense", "conv, batch norm, dropout"])
+def test_cpu_and_reference_agree_after_twenty_steps(make: Any) -> None:
+    x, y = toy(40, dtype="float64") if make is dense_model else images()
+    weights = []
+    start = make(dtype="float64").get_weights()
+    for device in ("cpu", "reference"):
+        with rv.device(device):
+            rv.utils.set_random_seed(5)
+            model = make(dtype="float64")
+            model.set_weights(start)
+            model.fit(x, y, batch_size=8, epochs=4, verbose=0)  # 20 steps
+            assert {v.device for v in model.variables} == {device}
+            weights.append(model.get_weights())
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+def test_the_same_seed_gives_the_same_bits_on_one_and_two_threads() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.random((600, 12, 12, 2)).astype(np.float32), rng.integers(0, 3, 600)
+
+    def train(threads: int) -> list[bytes]:
+        rv.set_num_threads(threads)
+        rv.utils.set_random_seed(11)
+        layers = rv.layers
+        model = rv.Sequential(
+            [
+                rv.Input((12, 12, 2)),
+                layers.Conv2D(16, 3, activation="relu"),
+                layers.BatchNormalization(),
+                layers.MaxPooling2D(2),
+                layers.Dropout(0.3),
+                layers.Flatten(),
+                layers.Dense(128, activation="relu"),
+                layers.Dense(3, activation="softmax"),
+            ]
+        )
+        model.compile("rmsprop", "sparse_categorical_crossentropy")
+        model.fit(x, y, batch_size=64, verbose=0)
+        return [w.tobytes() for w in model.get_weights()]
+
+    first = train(1)
+    assert train(2) == first and train(1) == first and train(2) == first
+
+
+# --- what fit does with its arguments ---------------------------------------------------------------------
+
+
+def test_losses_fall_and_history_tells() -> None:
+    x, y = toy(200)
+    model = dense_model(optimizer="adam")
+    history = model.fit(x, y, epochs=8, validation_data=(x, y), verbose=0)
+    assert list(history.history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert history.epoch == list(range(8))
+    assert history.params == {"verbose": 0, "epochs": 8, "steps": 7}
+    assert history.history["loss"][-1] < history.history["loss"][0]
+    assert model.history is history
+    assert all(type(v) is float for values in history.history.values() for v in values)
+
+
+@pytest.mark.parametrize("kind", ["generator", "endless", "sequence", "tensors", "dict"])
+def test_every_kind_of_data_trains_alike(kind: str) -> None:
+    x, y = toy(48)
+    steps = [(x[i : i + 16], y[i : i + 16]) for i in range(0, 48, 16)]
+
+    def endless() -> Iterator[Any]:
+        while True:
+            yield from steps
+
+    class Dataset(rv.models.PyDataset):
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> Any:
+            return steps[index]
+
+    class Once:
+        def __iter__(self) -> Iterator[Any]:
+            return iter(steps)
+
+    model, expected = dense_model(), dense_model()
+    expected.set_weights(model.get_weights())
+    want = expected.fit(x, y, batch_size=16, epochs=2, shuffle=False, verbose=0)
+    given: dict[str, Any] = {
+        "generator": {"x": Once()},
+        "endless": {"x": endless(), "steps_per_epoch": 3},
+        "sequence": {"x": Dataset()},
+        "tensors": {"x": rv.Tensor(x), "y": rv.Tensor(y), "batch_size": 16},
+        "dict": {"x": x, "y": y, "batch_size": 16, "validation_data": Dataset()},
+    }
+    got = model.fit(**given[kind], epochs=2, shuffle=False, verbose=0)
+    assert got.history["loss"] == want.history["loss"]
+    for a, b in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_generator_that_ends_ends_the_training_with_a_warning() -> None:
+    x, y = toy(32)
+    model = dense_model()
+    generator = ((x[i : i + 16], y[i : i + 16]) for i in (0, 16))
+    with pytest.warns(UserWarning, match="ran out after 0 of 2"):
+        history = model.fit(generator, epochs=3, steps_per_epoch=2, verbose=0)
+    assert history.epoch == [0]
+
+
+def test_class_weights_are_sample_weights() -> None:
+    x, y = toy()
+    a, b = dense_model(), dense_model()
+    b.set_weights(a.get_weights())
+    a.fit(x, y, class_weight={0: 3.0, 2: 0.0}, shuffle=False, verbose=0)
+    b.fit(x, y, sample_weight=np.array([3.0, 1.0, 0.0, 1.0])[y], shuffle=False, verbose=0)
+    for u, v in zip(a.get_weights(), b.get_weights(), strict=True):
+        np.testing.assert_array_equal(u, v)
+
+
+def test_validation_frequency_and_initial_epoch() -> None:
+    x, y = toy()
+    model = dense_model()
+    history = model.fit(x, y, epochs=6, initial_epoch=2, validation_data=(x, y), validation_freq=2, verbose=0)
+    assert history.epoch == [2, 3, 4, 5]
+    assert (len(history.history["loss"]), len(history.history["val_loss"])) == (4, 2)
+    history = model.fit(x, y, epochs=4, validation_data=(x, y), validation_freq=[1, 4], verbose=0)
+    assert len(history.history["val_loss"]) == 2
+
+
+def test_a_model_without_input_shape_is_built_from_the_data() -> None:
+    x, y = toy()
+    model = rv.Sequential([rv.layers.Dense(4, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x, y, verbose=0)
+    assert model.predict(x, verbose=0).shape == (50, 4)
+
+
+def test_a_subclass_with_its_own_step() -> None:
+    class Doubled(rv.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = rv.layers.Dense(1)
+            self.tracker = rv.metrics.Mean(name="twice")
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x)
+
+        @property
+        def metrics(self) -> list[Any]:
+            return [self.tracker]
+
+        def train_step(self, data: Any) -> dict[str, Any]:
+            x, y, _ = rv.models.unpack_x_y_sample_weight(data)
+            loss = rv.ops.mean(rv.ops.square(y - self(x, training=True)))
+            self.optimizer.apply(rv.grad(loss, self.trainable_variables), self.trainable_variables)
+            self.tracker.update_state(loss * 2)
+            return {"twice": self.tracker.result()}
+
+    x, _ = toy()
+    model = Doubled()
+    model.compile("sgd")
+    history = model.fit(x, x[:, :1], epochs=3, verbose=0)
+    assert list(history.history) == ["twice"]
+    assert history.history["twice"][-1] < history.history["twice"][0]
+
+
+def test_frozen_layers_stay() -> None:
+    x, y = toy()
+    model = dense_model(optimizer="adam")
+    model.layers[0].trainable = False
+    before = model.get_weights()
+    model.fit(x, y, verbose=0)
+    after = model.get_weights()
+    np.testing.assert_array_equal(before[0], after[0])
+    assert (before[2] != after[2]).any()
+
+
+def test_a_trainable_variable_that_is_not_used_does_no_harm() -> None:
+    class Idle(rv.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.idle = rv.layers.Dense(4, activation="softmax"), rv.layers.Dense(4)
+
+        def call(self, x: Any) -> Any:
+            return self.used(x)
+
+    x, y = toy()
+    model = Idle()
+    model.idle.build((None, 6))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    before = model.idle.get_weights()[0].copy()
+    model.fit(x, y, verbose=0)
+    np.testing.assert_array_equal(model.idle.get_weights()[0], before)
+
+
+# --- metrics and losses by name ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outputs", "labels", "loss", "expected"),
+    [
+        (4, np.arange(12) % 4, "sparse_categorical_crossentropy", "SparseCategoricalAccuracy"),
+        (4, (np.arange(12) % 4)[:, None], "crossentropy", "SparseCategoricalAccuracy"),
+        (4, np.eye(4, dtype="float32")[np.arange(12) % 4], "ce", "CategoricalAccuracy"),
+        (1, (np.arange(12) % 2)[:, None].astype("float32"), "crossentropy", "BinaryAccuracy"),
+        (1, np.arange(12) % 2, "binary_crossentropy", "BinaryAccuracy"),
+    ],
+)
+def test_accuracy_follows_the_labels(outputs: int, labels: Any, loss: str, expected: str) -> None:
+    last = "softmax" if outputs > 1 else "sigmoid"
+    model = rv.Sequential([rv.Input((3,)), rv.layers.Dense(outputs, activation=last)])
+    model.compile("sgd", loss, metrics=["accuracy", "acc"])
+    logs = model.train_on_batch(np.ones((12, 3), np.float32), labels, return_dict=True)
+    assert list(logs) == ["loss", "accuracy", "acc"]
+    assert [type(m).__name__ for m in model.metrics[1:]] == [expected] * 2
+
+
+def test_loss_and_metrics_as_functions_and_objects() -> None:
+    x, _ = toy()
+
+    def cubed(y_true: Any, y_pred: Any) -> Any:
+        return rv.ops.mean(rv.ops.abs(y_true - y_pred) ** 3, axis=-1)
+
+    model = rv.Sequential([rv.Input((6,)), rv.layers.Dense(2)])
+    model.compile(rv.optimizers.SGD(0.1), cubed, metrics=[cubed, rv.metrics.MeanAbsoluteError(name="error")])
+    history = model.fit(x, x[:, :2], epochs=2, batch_size=50, verbose=0)
+    assert list(history.history) == ["loss", "cubed", "error"]
+    np.testing.assert_allclose(history.history["loss"], history.history["cubed"], rtol=1e-6)
+
+
+def test_evaluate_and_single_batches_agree() -> None:
+    x, y = toy()
+    model = dense_model()
+    whole = model.evaluate(x, y, batch_size=50, verbose=0)
+    assert model.evaluate(x, y, batch_size=7, verbose=0) == pytest.approx(whole, rel=1e-6)
+    assert model.test_on_batch(x, y) == pytest.approx(whole, rel=1e-6)
+    assert model.train_on_batch(x, y) == pytest.approx(whole, rel=1e-6)
+    assert model.evaluate(x, y, verbose=0, return_dict=True).keys() == {"loss", "accuracy"}
+    assert model.metrics_names == ["loss", "accuracy"]
+    np.testing.assert_array_equal(model.predict(x, verbose=0, batch_size=50), model.predict_on_batch(x))
+    assert model.predict(x, verbose=0, batch_size=7).shape == (50, 4)
+
+
+def test_evaluate_without_metrics_is_one_number() -> None:
+    x, y = toy()
+    assert isinstance(dense_model(metrics=None).evaluate(x, y, verbose=0), float)
+
+
+def test_regularizers_count_in_the_loss() -> None:
+    x, _ = toy()
+    model = rv.Sequential([rv.Input((6,)), rv.layers.Dense(1, kernel_regularizer="l2")])
+    model.compile("sgd", "mse", metrics=["mse"])
+    logs = model.test_on_batch(x, x[:, :1], return_dict=True)
+    penalty = 0.01 * float((model.get_weights()[0].astype(np.float64) ** 2).sum())
+    assert logs["loss"] - logs["mse"] == pytest.approx(penalty, rel=1e-4)
+
+
+def test_nan_is_reported_and_training_goes_on() -> None:
+    x, y = toy()
+    x[3] = np.nan
+    history = dense_model().fit(x, y, epochs=2, verbose=0)
+    assert np.isnan(history.history["loss"]).all()
+
+
+# --- Ctrl-C and threads -----------------------------------------------------------------------------------
+
+
+def test_ctrl_c_stops_at_the_next_step_and_leaves_the_model_usable() -> None:
+    x, y = toy(4000)
+    model = dense_model()
+    steps: list[int] = []
+
+    class Interrupter(rv.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            steps.append(batch)
+
+    inner_step = model.train_step
+
+    def step(data: Any) -> Any:
+        result = inner_step(data)
+        if len(steps) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(100):  # the signal is seen here, inside the step, which must end nevertheless
+                pass
+            steps.append(-1)
+        return result
+
+    model.train_step = step
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, batch_size=4, epochs=50, verbose=0, callbacks=Interrupter())
+    assert steps == [0, 1, 2, 3, 4, -1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    del model.train_step
+    assert np.isfinite(model.fit(x, y, epochs=1, verbose=0).history["loss"][0])
+    assert np.isfinite(model.evaluate(x, y, verbose=0)[0])
+
+
+def test_two_threads_train_two_models() -> None:
+    x, y = toy(200)
+    models = [dense_model(), dense_model()]
+    models[1].set_weights(models[0].get_weights())
+    threads = [
+        threading.Thread(target=m.fit, args=(x, y), kwargs={"epochs": 5, "verbose": 0, "shuffle": False}) for m in models
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for a, b in zip(models[0].get_weights(), models[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# --- refusals ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m, x, y: m.fit(x), "labels: y is missing"),
+        (lambda m, x, y: m.fit(x, y[:-1]), "fit: all arrays must have the same number of samples, these have x: 50, y: 49"),
+        (lambda m, x, y: m.fit(x, y, epochs=-1), "epochs must be"),
+        (lambda m, x, y: m.fit(x, y, verbose=5), "verbose must be"),
+        (lambda m, x, y: m.fit(x, y, batch_size=-3), "batch_size"),
+        (lambda m, x, y: m.fit(x, y, validation_split=2.0), "validation_split"),
+        (lambda m, x, y: m.fit(x[:, :5], y), r"expected shape=\(None, 6\), found shape=\(32, 5\)"),
+        (lambda m, x, y: m.fit(x, np.zeros((50, 7), np.float32)), r"sparse_categorical_crossentropy of output 'dense"),
+        (lambda m, x, y: m.fit(x, [y, y]), "the model has one output, but there are 2 arrays of labels"),
+        (lambda m, x, y: m.fit(iter(()), verbose=0), "the data gave no batches"),
+        (lambda m, x, y: m.fit(x, y, validation_data=(x, y), validation_freq="often"), "validation_freq"),
+        (lambda m, x, y: m.evaluate(iter(()), verbose=0), "the data gave no batches"),
+        (lambda m, x, y: m.predict(np.zeros((0, 6)), verbose=0), "there are no samples"),
+        (lambda m, x, y: m.train_on_batch(x, y, np.ones(50), {0: 1.0}), "cannot be given together"),
+    ],
+)
+def test_refusals(call: Any, message: str) -> None:
+    x, y = toy()
+    model = dense_model()
+    with pytest.raises(ValueError, match=message):
+        call(model, x, y)
+
+
+def test_training_without_compile_is_refused() -> None:
+    model = rv.Sequential([rv.Input((6,)), rv.layers.Dense(4)])
+    x, y = toy()
+    for method in ("fit", "evaluate", "train_on_batch", "test_on_batch"):
+        with pytest.raises(ValueError, match=rf"{method}: call compile"):
+            getattr(model, method)(x, y)
+    assert model.predict(x, verbose=0).shape == (50, 4)
+
+
+def test_compile_refuses() -> None:
+    for settings, message in (
+        ({"optimizer": "sgdd"}, "sgdd"),
+        ({"metrics": "accuracy"}, "metrics must be a list"),
+        ({"steps_per_execution": 4}, "steps_per_execution"),
+        ({"loss_weights": "all"}, "loss_weights"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            dense_model(**settings)
+    x, y = toy()
+    for settings, message in (
+        ({"loss": "crossentropi"}, "crossentropi"),
+        ({"metrics": ["accuracyy"]}, "accuracyy"),
+        ({"loss": {"wrong": "mse", "dense": "mse"}}, "wrong"),
+        ({"loss": ["mse", "mse"]}, "loss has 2 entries but the model has 1 output"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            dense_model(**settings).fit(x, y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "name", ["fit_generator", "evaluate_generator", "predict_generator", "predict_classes", "predict_proba"]
+)
+def test_what_keras_dropped_names_todays_form(name: str) -> None:
+    with pytest.raises(AttributeError, match=f"dropped {name}.*write model"):
+        getattr(dense_model(), name)
+    assert not hasattr(dense_model(), name)
+
+
+def test_predict_classes_says_argmax() -> None:
+    with pytest.raises(AttributeError, match=r"model\.predict\(x\)\.argmax\(-1\)"):
+        dense_model().predict_classes(np.zeros((1, 6)))
