@@ -172,7 +172,9 @@ def test_terminate_on_nan(capsys: pytest.CaptureFixture[str]) -> None:
     history = model.fit(x, y, batch_size=10, epochs=3, shuffle=False, verbose=0, callbacks=[callbacks.TerminateOnNaN()])
     if not np.isnan(history.history["loss"][0]):  # tanh saturates; NaN input does not
         x[12] = np.nan
-        history = model.fit(x, y, batch_size=10, epochs=3, shuffle=False, verbose=0, callbacks=[callbacks.TerminateOnNaN()])
+        history = model.fit(
+            x, y, batch_size=10, epochs=3, shuffle=False, verbose=0, callbacks=[callbacks.TerminateOnNaN()]
+        )
     assert history.epoch == [0]
     assert "Batch 1: invalid loss" in capsys.readouterr().out
 

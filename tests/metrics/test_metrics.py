@@ -26,7 +26,10 @@ def random_batches(kind: str, weighted: bool, seed: int = 0) -> list[tuple[Any, 
             "sparse": (labels, scores),
             "one_hot": (np.eye(7, dtype=np.float32)[labels], scores),
             "binary": (rng.integers(0, 2, (size, 1)).astype(np.float32), rng.random((size, 1)).astype(np.float32)),
-            "regression": (rng.normal(size=(size, 4)).astype(np.float32), rng.normal(size=(size, 4)).astype(np.float32)),
+            "regression": (
+                rng.normal(size=(size, 4)).astype(np.float32),
+                rng.normal(size=(size, 4)).astype(np.float32),
+            ),
             "sequence": (rng.integers(0, 7, (size, 5)), rng.random((size, 5, 7)).astype(np.float32)),
         }
         weights = rng.random(size).astype(np.float32) if weighted else None

@@ -162,9 +162,7 @@ def test_several_outputs_as_keras(form: str) -> None:
     assert sorted(history) == sorted(expected)
     for name, values in expected.items():
         np.testing.assert_allclose(history[name], values, rtol=1e-5, err_msg=name)
-    np.testing.assert_allclose(
-        ours.evaluate(x, labels, verbose=0), theirs.evaluate(x, labels, verbose=0), rtol=1e-5
-    )
+    np.testing.assert_allclose(ours.evaluate(x, labels, verbose=0), theirs.evaluate(x, labels, verbose=0), rtol=1e-5)
     for a, b in zip(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
@@ -467,7 +465,8 @@ def test_two_threads_train_two_models() -> None:
     models = [dense_model(), dense_model()]
     models[1].set_weights(models[0].get_weights())
     threads = [
-        threading.Thread(target=m.fit, args=(x, y), kwargs={"epochs": 5, "verbose": 0, "shuffle": False}) for m in models
+        threading.Thread(target=m.fit, args=(x, y), kwargs={"epochs": 5, "verbose": 0, "shuffle": False})
+        for m in models
     ]
     for thread in threads:
         thread.start()
@@ -484,7 +483,10 @@ def test_two_threads_train_two_models() -> None:
     ("call", "message"),
     [
         (lambda m, x, y: m.fit(x), "labels: y is missing"),
-        (lambda m, x, y: m.fit(x, y[:-1]), "fit: all arrays must have the same number of samples, these have x: 50, y: 49"),
+        (
+            lambda m, x, y: m.fit(x, y[:-1]),
+            "fit: all arrays must have the same number of samples, these have x: 50, y: 49",
+        ),
         (lambda m, x, y: m.fit(x, y, epochs=-1), "epochs must be"),
         (lambda m, x, y: m.fit(x, y, verbose=5), "verbose must be"),
         (lambda m, x, y: m.fit(x, y, batch_size=-3), "batch_size"),

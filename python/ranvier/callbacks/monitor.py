@@ -174,7 +174,8 @@ class ModelCheckpoint(MonitorCallback):
         try:
             path = self.filepath.format(**{**logs, "epoch": self._epoch + 1})
         except KeyError as error:
-            raise KeyError(f"ModelCheckpoint: {self.filepath!r} asks for {error}, there are {', '.join(logs)}") from None
+            known = ", ".join(logs)
+            raise KeyError(f"ModelCheckpoint: {self.filepath!r} asks for {error}, there are {known}") from None
         if self.save_best_only and not self._improved(logs):
             return
         folder = os.path.dirname(path)

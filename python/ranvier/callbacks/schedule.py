@@ -55,7 +55,7 @@ class CSVLogger(Callback):
         self.close()
         continued = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
         self._header = not continued
-        self._file = open(self.filename, "a" if self.append else "w", newline="")
+        self._file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         logs = logs or {}
@@ -64,7 +64,8 @@ class CSVLogger(Callback):
             if names and not any(name.startswith("val_") for name in names):
                 names += [f"val_{name}" for name in names]  # validation may come later (validation_freq)
             fields = ["epoch", *names]
-            self._writer = csv.DictWriter(self._file, fields, restval="NA", extrasaction="ignore", delimiter=self.separator)
+            options: dict[str, Any] = {"restval": "NA", "extrasaction": "ignore", "delimiter": self.separator}
+            self._writer = csv.DictWriter(self._file, fields, **options)
             if self._header:
                 self._writer.writeheader()
         self._writer.writerow({"epoch": epoch, **logs})

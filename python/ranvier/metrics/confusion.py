@@ -35,7 +35,9 @@ def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -
     largest = int(max(true.max(initial=-1), predicted.max(initial=-1)))
     classes = max(largest + 1, wide) if num_classes is None else num_classes
     if min(true.min(initial=0), predicted.min(initial=0)) < 0 or largest >= classes:
-        raise ValueError(f"confusion_matrix: classes must be in 0..{classes - 1}, found up to {largest} or negative ones")
+        raise ValueError(
+            f"confusion_matrix: classes must be in 0..{classes - 1}; found negative ones or up to {largest}"
+        )
     return np.bincount(true * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
@@ -81,15 +83,15 @@ class _ConfusionMetric(Metric):
         if self.top_k is not None:  # all but the k highest scores of a row count as negative
             kth = np.sort(y_pred, axis=-1)[..., -min(self.top_k, y_pred.shape[-1]), None]
             y_pred = np.where(y_pred >= kth, y_pred, -np.inf)
-        weights = np.ones(y_pred.shape)
+        weights: np.ndarray = np.ones(y_pred.shape)
         if weight is not None:
             weights *= weight.reshape(weight.shape + (1,) * (y_pred.ndim - weight.ndim))
         if self.class_id is not None:
             y_true, y_pred, weights = (v[..., self.class_id] for v in (y_true, y_pred, weights))
-        label, weights = y_true.reshape(-1).astype(bool), weights.reshape(-1)
+        label, each = y_true.reshape(-1).astype(bool), weights.reshape(-1)
         positive = y_pred.reshape(-1)[None, :] > self._levels[:, None]
-        hit, false_alarm = positive @ (weights * label), positive @ (weights * ~label)
-        total, negatives = float(weights @ label), float(weights @ ~label)
+        hit, false_alarm = positive @ (each * label), positive @ (each * ~label)
+        total, negatives = float(each @ label), float(each @ ~label)
         self._counts += np.stack([hit, false_alarm, negatives - false_alarm, total - hit])
 
     def _tpfptnfn(self) -> np.ndarray:
@@ -204,8 +206,9 @@ class AUC(_ConfusionMetric):
             return as_tensor(self._interpolated_precision(tp, fp, fn), self.dtype)
         recall = _divide(tp, tp + fn)
         x, y = (_divide(fp, fp + tn), recall) if self.curve == "ROC" else (recall, _divide(tp, tp + fp))
-        pick = {"interpolation": lambda a, b: (a + b) / 2, "minoring": np.minimum, "majoring": np.maximum}
-        heights = pick[self.summation_method](y[:-1], y[1:])
+        left, right = y[:-1], y[1:]
+        rules = {"interpolation": (left + right) / 2, "minoring": np.minimum(left, right)}
+        heights = rules.get(self.summation_method, np.maximum(left, right))
         return as_tensor(float(((x[:-1] - x[1:]) * heights).sum()), self.dtype)
 
     @staticmethod

@@ -44,7 +44,7 @@ class RootMeanSquaredError(Mean):
         super().__init__(name, dtype)
 
     @no_grad()
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         y_pred = as_tensor(y_pred)
         y_true, y_pred = same_rank(as_tensor(y_true, y_pred.dtype, y_pred.device), y_pred)
         super().update_state(ops.square(y_pred - y_true), sample_weight=sample_weight)

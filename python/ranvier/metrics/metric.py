@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ranvier import config, ops
-from ranvier.config import auto_name, to_snake_case
 from ranvier.autograd import no_grad
+from ranvier.config import auto_name, to_snake_case
 from ranvier.tensor import Tensor, as_tensor
 from ranvier.variable import Variable
 
@@ -227,12 +227,12 @@ class MeanMetricWrapper(Mean):
     def __init__(
         self, fn: Callable[..., Any], name: str | None = None, dtype: str | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(name=name or getattr(fn, "__name__", "metric"), dtype=dtype)
+        super().__init__(name=name or str(getattr(fn, "__name__", "metric")), dtype=dtype)
         self._fn = fn
         self._fn_kwargs = kwargs
 
     @no_grad()
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         y_pred = as_tensor(y_pred)
         y_true = as_tensor(y_true, device=y_pred.device)
         super().update_state(self._fn(y_true, y_pred, **self._fn_kwargs), sample_weight=sample_weight)

@@ -14,7 +14,7 @@ from ranvier.tensor import Tensor
 class Output(NamedTuple):
     """One output with its labels."""
 
-    index: int
+    place: int
     name: str | None
     y_true: Tensor | None
     y_pred: Tensor
@@ -52,14 +52,17 @@ def _spread(what: str, given: Any, names: list[str | None], required: bool) -> l
     raise ValueError(f"{what} is one array but the model has {count} outputs; give a list or a dict by name")
 
 
-def match_outputs(y_true: Any, y_pred: Any, sample_weight: Any, known: list[str] | None, losses_given: Any) -> list[Output]:
+def match_outputs(
+    y_true: Any, y_pred: Any, sample_weight: Any, known: list[str] | None, losses_given: Any
+) -> list[Output]:
     """The model's outputs, each with its labels and weights; labels may be left out where there is no loss."""
     predictions = _tree.flatten(y_pred)
     names = _names_of(y_pred, known)
     if len(predictions) == 1:
         labels, weights = _tree.flatten(y_true), _tree.flatten(sample_weight)
         if len(labels) != 1 or len(weights) != 1:
-            raise ValueError(f"the model has one output, but there are {max(len(labels), len(weights))} arrays of labels")
+            arrays = max(len(labels), len(weights))
+            raise ValueError(f"the model has one output, but there are {arrays} arrays of labels")
         return [Output(0, names[0], labels[0], predictions[0], weights[0])]
     if isinstance(y_true, (list, tuple)) and len(y_true) != len(names):
         losing = [i for i, loss in enumerate(_spread("loss", losses_given, names, False)) if loss is not None]
@@ -71,7 +74,7 @@ def match_outputs(y_true: Any, y_pred: Any, sample_weight: Any, known: list[str]
 
 
 def _kind_of_labels(y_true: Tensor, y_pred: Tensor) -> str:
-    """"binary", "sparse_categorical" or "categorical", from the shapes alone (Keras's rule)."""
+    """ "binary", "sparse_categorical" or "categorical", from the shapes alone (Keras's rule)."""
     if not y_pred.ndim or y_pred.shape[-1] == 1:
         return "binary"
     sparse = y_true.ndim < y_pred.ndim or (y_true.shape[-1] == 1 and y_pred.shape[-1] > 1)
@@ -90,12 +93,13 @@ def resolve_loss(identifier: Any, y_true: Tensor, y_pred: Tensor) -> Any:
     return losses.LossFunctionWrapper(loss, name=name)
 
 
-_ACCURACY = {
+_Choice = dict[str, Callable[..., Metric]]
+_ACCURACY: _Choice = {
     "binary": metrics_module.BinaryAccuracy,
     "sparse_categorical": metrics_module.SparseCategoricalAccuracy,
     "categorical": metrics_module.CategoricalAccuracy,
 }
-_CROSSENTROPY = {
+_CROSSENTROPY: _Choice = {
     "binary": metrics_module.BinaryCrossentropy,
     "sparse_categorical": metrics_module.SparseCategoricalCrossentropy,
     "categorical": metrics_module.CategoricalCrossentropy,
@@ -104,7 +108,7 @@ _CROSSENTROPY = {
 
 def resolve_metric(identifier: Any, y_true: Tensor, y_pred: Tensor) -> Metric:
     """A Metric from a name, function, class or Metric; "accuracy" is chosen by the labels' shape."""
-    chosen: dict[str, Callable[..., Metric]] | None = None
+    chosen: _Choice | None = None
     if isinstance(identifier, str):
         low = identifier.lower()
         chosen = _ACCURACY if low in ("accuracy", "acc") else _CROSSENTROPY if low in ("crossentropy", "ce") else None
@@ -144,7 +148,7 @@ class CompiledLoss:
                 raise ValueError(f"{_told(output)} has a loss but no labels: y is missing")
             loss = resolve_loss(identifier, output.y_true, output.y_pred)
             tracker = Mean(name=f"{output.name or loss.name}_loss")
-            self.parts.append((output.index, loss, None if weight is None else float(weight), tracker))
+            self.parts.append((output.place, loss, None if weight is None else float(weight), tracker))
         if not self.parts:
             raise ValueError("no output has a loss")
 
@@ -153,8 +157,8 @@ class CompiledLoss:
             self._build(outputs)
         assert self.parts is not None
         total: Tensor | None = None
-        for index, loss, weight, tracker in self.parts:
-            output = outputs[index]
+        for place, loss, weight, tracker in self.parts:
+            output = outputs[place]
             if output.y_true is None:
                 raise ValueError(f"{_told(output)} has a loss but no labels: y is missing")
             try:
@@ -220,15 +224,15 @@ class CompiledMetrics:
                         name = f"{prefix}weighted_{metric.name}"
                     taken[name] = taken.get(name, 0) + 1
                     unique = name if taken[name] == 1 else f"{name}_{taken[name] - 1}"
-                    self.parts.append((output.index, metric, weighted, unique))
+                    self.parts.append((output.place, metric, weighted, unique))
 
     def update_state(self, outputs: list[Output]) -> None:
         """Adds a batch to every metric."""
         if self.parts is None:
             self._build(outputs)
         assert self.parts is not None
-        for index, metric, weighted, name in self.parts:
-            output = outputs[index]
+        for place, metric, weighted, name in self.parts:
+            output = outputs[place]
             try:
                 metric.update_state(output.y_true, output.y_pred, *((output.sample_weight,) if weighted else ()))
             except (ValueError, TypeError) as error:

@@ -62,7 +62,7 @@ def unpack_x_y_sample_weight(data: Any) -> Batch:
         return data, None, None
     if not 1 <= len(data) <= 3:
         raise ValueError(f"a batch must be x, (x, y) or (x, y, sample_weight), not a tuple of {len(data)}")
-    return (*data, None, None)[:3]  # type: ignore[return-value]
+    return (*data, None, None)[:3]
 
 
 def is_array(value: Any) -> bool:
@@ -385,7 +385,7 @@ def batches_of(
         return SequenceBatches(x, steps, shuffle, device, floatx, class_weight)
     if hasattr(x, "__iter__"):
         return IterableBatches(x, steps, device, floatx, class_weight)
-    raise TypeError(f"cannot take batches from {type(x).__name__}: expected arrays, an iterable or a sequence of batches")
+    raise TypeError(f"cannot take batches from {type(x).__name__}: expected arrays, an iterable or a sequence")
 
 
 def train_validation_split(data: Batch, part: float) -> tuple[Batch, Batch]:

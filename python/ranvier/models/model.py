@@ -65,13 +65,13 @@ class Model(Trainer, Layer):
         """Creates the weights of a subclassed model, by calling it on zeros of ``input_shape`` (None: any size)."""
         if self.graph is None:
             self.built = True
-            self._build_shape = _without_batch(input_shape)
+            self._build_shape = input_shape
             self._trace((_tree.map_shapes(lambda s: KerasTensor(s, self.dtype), input_shape),), {})
 
     def _build_for(self, signature: _Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if type(self).build is Model.build:  # the call that follows builds the layers inside
             self.built = True
-            self._build_shape = _without_batch(_shapes_of(args[0] if args else next(iter(kwargs.values()), None)))
+            self._build_shape = _open_shapes(args[0] if args else next(iter(kwargs.values()), None))
         else:
             super()._build_for(signature, args, kwargs)
 
@@ -181,9 +181,9 @@ class Model(Trainer, Layer):
         return json.dumps(serialize_object(self), **kwargs)
 
 
-def _without_batch(shapes: Any) -> Any:
-    """Shapes as a saved subclass keeps them, to be built again: the batch axis open."""
-    return _tree.map_shapes(lambda shape: (None, *shape[1:]), shapes) if shapes is not None else None
+def _open_shapes(inputs: Any) -> Any:
+    """The inputs' shapes with the batch axis open: what a subclass is built with again when it is loaded."""
+    return _tree.map_structure(lambda t: (None, *t.shape[1:]) if hasattr(t, "shape") else None, inputs)
 
 
 def model_from_config(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:

@@ -244,7 +244,7 @@ class Trainer:
             if y is None:
                 raise ValueError("a loss was compiled but there are no labels: y is missing")
             parts.append(self._compile_loss(self._outputs(y, y_pred, sample_weight)))
-        parts.extend(loss.sum() if loss.ndim else loss for loss in self.losses)  # type: ignore[attr-defined]
+        parts.extend(loss.sum() if loss.ndim else loss for loss in self.losses)
         if not parts:
             raise ValueError("there is no loss: pass loss=... to compile, or call add_loss in a layer")
         total = parts[0]
@@ -270,7 +270,7 @@ class Trainer:
         y_pred = self(x, training=True)  # type: ignore[operator]
         loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
         self._track(loss, x)
-        variables = self.trainable_variables  # type: ignore[attr-defined]
+        variables = self.trainable_variables
         if variables:
             if not loss.requires_grad:
                 raise ValueError("the loss does not depend on any trainable variable: was something detached?")
@@ -282,7 +282,7 @@ class Trainer:
         """One step of evaluation on ``(x, y, sample_weight)``."""
         x, y, sample_weight = unpack(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
-        if self._compile_loss is not None or self.losses:  # type: ignore[attr-defined]
+        if self._compile_loss is not None or self.losses:
             self._track(self.compute_loss(x, y, y_pred, sample_weight, training=False), x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
@@ -431,7 +431,12 @@ class Trainer:
 
     @no_grad()
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
     ) -> Any:
         """The model's outputs for all samples, as NumPy arrays: (N, ...), or a list or dict of such.
 
@@ -519,7 +524,7 @@ class Trainer:
 
     def _place(self) -> tuple[str, str | None]:
         """The device and floating dtype of the model's variables, which its data should have."""
-        for variable in self.variables:  # type: ignore[attr-defined]
+        for variable in self.variables:
             if variable.dtype in ("float32", "float64"):
                 return variable.device, variable.dtype
         return get_device(), config.floatx()
@@ -578,7 +583,7 @@ class Trainer:
         return {name: _as_number(value) for name, value in logs.items()}
 
     def _in_order(self, logs: dict[str, Any]) -> list[str]:
-        """Keras's order of ``evaluate``: loss, metrics, losses of outputs; names that are prefixed sorted at the end."""
+        """Keras's order of ``evaluate``: loss, metrics, losses of outputs; prefixed names sorted at the end."""
         plain = [metric.name for metric in self.metrics]
         first = [name for name in dict.fromkeys(plain) if name in logs]
         return first + sorted(name for name in logs if name not in first)

@@ -71,7 +71,7 @@ def _from_bytes(data: memoryview, dtype: str, shape: list[int]) -> Tensor:
 
 
 def _bytes_in(array: np.ndarray) -> memoryview:
-    return memoryview(array.reshape(-1).view(np.uint8)) if array.size else memoryview(b"")
+    return array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
 
 
 # --- writing --------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
 # --- reading --------------------------------------------------------------------------------------------
 
 
-class _Damaged(Exception):
+class _Damaged(Exception):  # noqa: N818
     """What is wrong with a file; ``read`` adds its name."""
 
 
@@ -145,7 +145,9 @@ def _header(data: memoryview) -> tuple[dict[str, Any], memoryview]:
         raise _Damaged(f"it has {len(data)} bytes, too few for any safetensors file")
     (length,) = struct.unpack("<Q", data[:8])
     if length > min(len(data) - 8, _LARGEST_HEADER):
-        raise _Damaged(f"its header should have {length} bytes, but the file has {len(data)}: truncated, or no .rv file")
+        raise _Damaged(
+            f"its header should have {length} bytes, the whole file has {len(data)}: truncated, or no .rv file"
+        )
     try:
         header = json.loads(bytes(data[8 : 8 + length]))
     except (ValueError, RecursionError) as error:

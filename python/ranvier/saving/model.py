@@ -11,7 +11,7 @@ from ranvier.saving.registry import CustomObjectScope, deserialize_object, seria
 from ranvier.tensor import Tensor
 
 if TYPE_CHECKING:
-    from ranvier.models import Model
+    from ranvier.models.trainer import Trainer as Model
 
 
 def _checked_target(what: str, filepath: str | os.PathLike[str], overwrite: bool) -> str:
@@ -150,7 +150,7 @@ def _compile(path: str, model: Any, settings: dict[str, Any], state: list[tuple[
             model.optimizer.build(model.trainable_variables)
     except Exception as error:
         raise ValueError(
-            f"{path!r}: the model cannot be compiled as it was: {error} (load_model(..., compile=False) leaves that out)"
+            f"{path!r}: the model cannot be compiled as it was: {error}; load_model(..., compile=False) leaves that out"
         ) from error
     if state:
         _assign(path, "the optimizer", model.optimizer.variables, state)
