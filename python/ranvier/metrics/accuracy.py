@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier import ops
-from ranvier.metrics.metric import MeanMetricWrapper, same_rank
+from ranvier.losses.functions import same_rank
+from ranvier.metrics.metric import MeanMetricWrapper
 from ranvier.tensor import Tensor, as_tensor
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from ranvier import losses, ops
 from ranvier.autograd import no_grad
-from ranvier.metrics.metric import Mean, MeanMetricWrapper, same_rank
+from ranvier.losses.functions import same_rank
+from ranvier.metrics.metric import Mean, MeanMetricWrapper
 from ranvier.tensor import Tensor, as_tensor
 
 

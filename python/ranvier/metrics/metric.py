@@ -7,23 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import config, ops
+from ranvier import config, losses, ops
 from ranvier.autograd import no_grad
 from ranvier.config import auto_name, to_snake_case
+from ranvier.losses.functions import same_rank
 from ranvier.tensor import Tensor, as_tensor
 from ranvier.variable import Variable
 
 # Values of steps past are read from the device together: when somebody asks, or when this many wait.
 _MOST_PENDING = 256
-
-
-def same_rank(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
-    """Drops a trailing axis of 1 that one of the two has too many, or adds it to a vector (Keras's rule)."""
-    if x1.ndim == x2.ndim + 1 and x1.shape[-1] == 1:
-        return (x1, ops.expand_dims(x2, -1)) if x2.ndim == 1 else (ops.squeeze(x1, -1), x2)
-    if x2.ndim == x1.ndim + 1 and x2.shape[-1] == 1:
-        return (ops.expand_dims(x1, -1), x2) if x1.ndim == 1 else (x1, ops.squeeze(x2, -1))
-    return x1, x2
 
 
 class Metric:
@@ -239,8 +231,12 @@ class MeanMetricWrapper(Mean):
 
     def get_config(self) -> dict[str, Any]:
         if type(self) is MeanMetricWrapper:
-            return {**super().get_config(), "fn": self._fn, **self._fn_kwargs}
+            return {**super().get_config(), "fn": losses.serialize(self._fn), **self._fn_kwargs}
         return {**super().get_config(), **self._fn_kwargs}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Metric:
+        return cls(**{**config, "fn": losses.deserialize(config["fn"])}) if "fn" in config else cls(**config)
 
 
 def host(values: Any) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from ranvier import _tree, losses, metrics
 from ranvier.saving import file
 from ranvier.saving.registry import CustomObjectScope, deserialize_object, serialize_object
 from ranvier.tensor import Tensor
@@ -59,10 +61,22 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
     if model.compiled:
         assert model._compile_config is not None
         # The optimizer as it is now, whatever was passed to compile: its learning rate may have changed.
-        description["compile"] = serialize_object({**model._compile_config, "optimizer": model.optimizer})
+        settings = {**model._compile_config, "optimizer": model.optimizer}
+        description["compile"] = {name: _serialized(value) for name, value in settings.items()}
         if model.optimizer.built:
             tensors |= _named("optimizer", model.optimizer.variables)
     file.write(path, tensors, description)
+
+
+def _serialized(setting: Any) -> Any:
+    """What compile was given, as JSON values; our own functions by their names."""
+
+    def leaf(value: Any) -> Any:
+        name = getattr(value, "__name__", "")
+        ours = inspect.isfunction(value) and value in (getattr(losses, name, None), getattr(metrics, name, None))
+        return name if ours else serialize_object(value)
+
+    return _tree.map_structure(leaf, setting)
 
 
 def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
