@@ -116,7 +116,7 @@ void column_moments(const T* x, const Block<T>& block, T* mean, T* squares) {
 template <typename A, typename T>
 RANVIER_INLINE void merge_moments(A& mean, A& squares, T other_mean, T other_squares, A share, A weight) {
   const A delta = A(other_mean) - mean;
-  mean += delta * share;                                 // share = m / (n + m)
+  mean = mean * (1 - share) + A(other_mean) * share;     // share = m / (n + m); not mean + delta * share: Inf stays Inf
   squares += A(other_squares) + delta * delta * weight;  // weight = n m / (n + m)
 }
 
@@ -163,12 +163,12 @@ void batch_statistics(const T* x, T* partials, T* mean, T* rstd, MovingStatistic
   });
   double* totals = span_scratch<double>(kScratchB, channels, 2);
   merge_blocks(partials, shape, totals, totals + channels);
-  const double keep = moving.momentum, take = shape.rows > 0 ? 1 - keep : 0;
+  const double keep = moving.momentum, take = 1 - keep;
   for (int64_t c = 0; c < channels; ++c) {
     const double variance = shape.rows > 0 ? totals[channels + c] / double(shape.rows) : 0;
     mean[c] = T(totals[c]);
     rstd[c] = T(1 / ::sqrt(variance + epsilon));
-    if (take == 0) continue;
+    if (shape.rows == 0) continue;  // an empty batch says nothing
     moving.mean[c] = T(double(moving.mean[c]) * keep + totals[c] * take);
     moving.variance[c] = T(double(moving.variance[c]) * keep + variance * take);
   }

@@ -34,6 +34,8 @@ from ranvier import constraints as constraints
 from ranvier import initializers as initializers
 from ranvier import regularizers as regularizers
 from ranvier import saving as saving
+from ranvier import losses as losses
+from ranvier import optimizers as optimizers
 from ranvier import layers as layers
 from ranvier import callbacks as callbacks
 from ranvier import metrics as metrics

@@ -140,11 +140,16 @@ class Softplus(Function):
 class Sigmoid(Function):
     def forward(self, x: Any) -> Any:
         y = self.kernels.sigmoid_forward(x)
-        self.save(y)
+        self.save(y, x)
         return y
 
+    @property
+    def logits(self) -> Tensor | None:
+        """The input, for losses that compute from it; None if the tape has let it go."""
+        return self.saved[1] if self._saved is not None else None
+
     def backward(self, dy: Tensor) -> Tensor:
-        (y,) = self.saved
+        y, _ = self.saved
         if is_recording():
             return dy * (y * (1 - y))
         return wrap(self.kernels.sigmoid_backward(y.array, dy.array))

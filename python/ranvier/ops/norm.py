@@ -40,7 +40,8 @@ class BatchNorm(Function):
     def _from_ops(self, x: Tensor, gamma: Any, mean: Tensor, rstd: Tensor, dy: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients as functions of x, through the batch's statistics too."""
         axes = tuple(range(x.ndim - 1))
-        if self.training:
+        training = self.training and x.size > 0
+        if training:
             mean = ops.mean(x, axes)
             rstd = 1 / ops.sqrt(ops.var(x, axes) + self.epsilon)
         normal = (x - mean) * rstd
@@ -48,9 +49,8 @@ class BatchNorm(Function):
         if not self.needs[0]:
             return None, dgamma, dbeta
         dx = dy
-        if self.training:
-            rows = max(x.size // max(x.shape[-1], 1), 1)
-            dx = dy - (dbeta + normal * dgamma) * (1 / rows)
+        if training:
+            dx = dy - (dbeta + normal * dgamma) * (x.shape[-1] / x.size)
         return dx * (rstd if gamma is None else rstd * gamma), dgamma, dbeta
 
 

@@ -14,11 +14,17 @@ class Softmax(Function):
     def forward(self, x: Any, axis: int) -> Any:
         self.axis = axis
         y = self.kernels.softmax_forward(x, axis)
-        self.save(y)
+        self.save(y, x)
         return y
 
+    @property
+    def logits(self) -> Tensor | None:
+        """The input, for losses that compute from it; None if the tape has let it go or the axis is not the last."""
+        last = self.axis in (-1, len(self._outputs[0][0]) - 1)
+        return self.saved[1] if last and self._saved is not None else None
+
     def backward(self, dy: Tensor) -> Tensor:
-        (y,) = self.saved
+        y, _ = self.saved
         if is_recording():
             return y * (dy - (dy * y).sum(self.axis, keepdims=True))
         return wrap(self.kernels.softmax_backward(y.array, dy.array, self.axis))
