@@ -48,7 +48,7 @@ void bind_runtime(py::module_& m) {
   m.def("default_num_threads", &default_num_threads);
   m.def("memory_stats", &memory_stats_dict);
   m.def("reset_peak_memory", &reset_peak_memory);
-  m.def("release_cached_memory", &release_cached_memory);
+  m.def("release_cached_memory", &release_cached_memory, releases_gil());
 }
 
 }  // namespace ranvier

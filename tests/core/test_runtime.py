@@ -36,7 +36,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
 
 
 def child(queue: Any, key: int) -> None:
-    rv.set_num_threads(rv.num_threads())
+    rv.set_num_threads(2)  # ends the pool: the parent's threads are not there to be joined
     queue.put(float(draw(key).astype(np.float64).sum()))
 
 
@@ -65,13 +65,15 @@ def test_fork_while_other_threads_compute_and_allocate() -> None:
     def busy() -> None:
         generator = rv.random.default_generator()
         while not stop.is_set():
-            generator.uniform(60000)
+            held = [generator.uniform(450_000) for _ in range(20)]
+            del held
+            _core.release_cached_memory()  # holds the allocator's lock while the system takes its pages back
 
     threads = [threading.Thread(target=busy) for _ in range(2)]
     for thread in threads:
         thread.start()
     try:
-        for _ in range(20):
+        for _ in range(40):
             pid = os.fork()
             if pid == 0:
                 values = rv.random.uniform(200000, seed=1).numpy()
