@@ -10,21 +10,19 @@
 
 #include "cpu/gemm/pack.h"
 #include "cpu/gemm/tile.h"
+#include "cpu/gemm/vector.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
-
-extern const PerType<ActivationKernels> activation_kernels;
-
 namespace {
 
 template <typename T>
 constexpr int64_t kBlockK = 1536 / sizeof(T);
 template <typename T>
 constexpr int64_t kPanel = kTileVectors * kWidth<T>;  // columns of a tile
-// Columns of a block of B: half a megabyte of L2.
+// Columns of a block of B: 768 KB of L2.
 template <typename T>
-constexpr int64_t kBlockN = (512 * 1024 / 1536) / kPanel<T> * kPanel<T>;
+constexpr int64_t kBlockN = (768 * 1024 / 1536) / kPanel<T> * kPanel<T>;
 
 // compute_tile for every height: [height - 1].
 #if defined(__AVX512F__)
@@ -90,10 +88,10 @@ class RegionProduct {
   }
 
  private:
-  // Packing B pays if enough tiles read it, or if its rows lie far apart (a page each).
+  // Packing B pays only if many tiles read it: prefetching hides the distance between its rows.
   bool packs_b() const {
     if (g_.transpose_b) return true;
-    if (region_.rows <= 3 * kTileRows) return false;
+    if (region_.rows <= 8 * kTileRows) return false;
     return g_.ldb * static_cast<int64_t>(sizeof(T)) > 2048 || region_.rows > 512;
   }
 
@@ -206,9 +204,9 @@ class RegionProduct {
   T* packed_ = nullptr;
 };
 
-// How many threads' worth of work there is: one below about 2^18 multiply-adds.
+// How many threads' worth of work there is: one for each 2^19 multiply-adds (a few microseconds).
 RANVIER_INLINE int64_t tasks_for(double multiply_adds) {
-  constexpr double kSerial = 262144;
+  constexpr double kSerial = 524288;
   const int64_t worth = multiply_adds < kSerial ? 1 : static_cast<int64_t>(multiply_adds / kSerial) + 1;
   return min_of(worth, num_threads());
 }
@@ -254,9 +252,29 @@ struct Grid {
   }
 };
 
+// A^T x, a column, is x^T A, a row: whole rows of A can be added up.
+template <typename T>
+GemmArguments<T> column_as_row(const GemmArguments<T>& g) {
+  GemmArguments<T> row = g;
+  row.m = 1;
+  row.n = g.m;
+  row.transpose_a = !g.transpose_b;
+  row.a = g.b;
+  row.lda = g.ldb;
+  row.transpose_b = false;
+  row.b = g.a;
+  row.ldb = g.lda;
+  row.ldc = g.m;
+  return row;
+}
+
 template <typename T>
 void gemm(const GemmArguments<T>& product) {
   if (product.m == 0 || product.n == 0) return;
+  if (multiply_vector(product)) return;
+  if (product.n == 1 && product.m > 1 && product.transpose_a && product.ldc == 1 && product.bias == nullptr) {
+    return gemm(column_as_row(product));
+  }
   const Grid<T> grid(product);
   parallel(0, grid.row_tasks * grid.column_tasks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {

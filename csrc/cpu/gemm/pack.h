@@ -9,12 +9,17 @@ namespace {
 
 // B as stored: element (p, j) of op(B) is b[p * ld + j], or b[j * ld + p] if transposed.
 
-// `k` rows of `columns` (<= width) values into rows of `width`, zeros after them.
+// `k` rows of `columns` (<= width) values into rows of `width`, zeros after them. Rows may lie a page apart, out
+// of the hardware prefetchers' sight.
 template <typename T>
 void pack_b_panel(const T* b, int64_t ld, int64_t k, int64_t columns, int64_t width, T* out) {
+  constexpr int64_t kAhead = 16;
   for (int64_t p = 0; p < k; ++p, b += ld, out += width) {
     int64_t j = 0;
-    for (; j + kWidth<T> <= columns; j += kWidth<T>) store(out + j, load(b + j));
+    for (; j + kWidth<T> <= columns; j += kWidth<T>) {
+      __builtin_prefetch(b + kAhead * ld + j);
+      store(out + j, load(b + j));
+    }
     for (; j < width; j += kWidth<T>) store(out + j, load_partial(b + j, max_of(0, min_of(kWidth<T>, columns - j))));
   }
 }
@@ -48,8 +53,14 @@ template <typename T>
 void pack_transposed_b_panel(const T* b, int64_t ld, int64_t k, int64_t columns, int64_t width, T* out) {
   const int64_t whole_columns = columns / 4 * 4;
   const int64_t whole_k = k / 4 * 4;
-  for (int64_t p = 0; p < whole_k; p += 4) {
-    for (int64_t j = 0; j < whole_columns; j += 4) transpose_4x4(b + j * ld + p, ld, out + p * width + j, width);
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t line = 0; line < whole_k; line += kLine) {
+    const int64_t end = min_of(whole_k, line + kLine);
+    for (int64_t j = 0; j < whole_columns; j += 4) {
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) __builtin_prefetch(b + (j + i) * ld + line + 2 * kLine);
+      for (int64_t p = line; p < end; p += 4) transpose_4x4(b + j * ld + p, ld, out + p * width + j, width);
+    }
   }
   for (int64_t p = whole_k; p < k; ++p) {
     for (int64_t j = 0; j < whole_columns; ++j) out[p * width + j] = b[j * ld + p];

@@ -89,10 +89,22 @@ __attribute__((noinline)) void compute_tile(const Tile<T>& tile) {
 #pragma GCC unroll 4
   for (int g = 0; g < kGroups; ++g) a[g] = tile.a + 4 * g * row;
   const T* b = tile.b;
+  // C is wanted at the end, when its lines have come; rows of B may lie pages apart.
+  constexpr int kLine = 64 / sizeof(T);
+  constexpr int64_t kRowsAhead = 8;
+  if (tile.k >= 64) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kVectors * kWidth<T>; j += kLine) __builtin_prefetch(tile.c + i * tile.ldc + j, 1);
+    }
+  }
   for (int64_t p = 0; p < tile.k; ++p) {
     Vec<T> bs[kVectors];
 #pragma GCC unroll 8
     for (int j = 0; j < kVectors; ++j) bs[j] = load(b + j * kWidth<T>);
+#pragma GCC unroll 8
+    for (int j = 0; j < kVectors * kWidth<T>; j += kLine) __builtin_prefetch(b + kRowsAhead * tile.b_step + j);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
       const int64_t offset = i % 4 == 3 ? row3 : (i % 4) * row;
