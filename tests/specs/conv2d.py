@@ -183,6 +183,9 @@ REFUSED = (
     refused(
         ValueError, "kernel has 4 input channels (shape 3x3x4x6, groups 2) but input has 4", IMAGE, KERNEL, groups=2
     ),
+    refused(TypeError, "conv2d: strides must be one or two integers but is None", IMAGE, KERNEL, strides=None),
+    refused(TypeError, "conv2d: padding must be", IMAGE, KERNEL, padding=1),
+    refused(TypeError, "conv2d: an option has the wrong type", IMAGE, KERNEL, groups=1.5),
     refused(ValueError, "kernel size must be one or two integers from 1", IMAGE, (0, 3, 4, 6)),
 )
 

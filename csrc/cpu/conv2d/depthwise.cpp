@@ -129,34 +129,33 @@ void correlate_depthwise_any(const Correlation<T>& c) {
   });
 }
 
-// Adds an output row to the sums of kTaps taps, one vector of channels.
-template <typename T, int kTaps>
+// Adds an output row to the sums of kTaps taps, one vector of channels or the first `left` of them.
+template <typename T, int kTaps, bool kWhole>
 void add_row(const T* source, const int64_t* offsets, int64_t step, const T* dy, int64_t pixels, int64_t channels,
-             int64_t c, int64_t left, T* sums) {
+             int64_t left, T* sums) {
+  const auto read = [&](const T* p) { return kWhole ? load(p) : load_partial(p, left); };
   Vec<T> sum[kTaps];
-  for (int k = 0; k < kTaps; ++k) sum[k] = load_partial(sums + k * channels + c, left);
+  for (int k = 0; k < kTaps; ++k) sum[k] = read(sums + k * channels);
   for (int64_t q = 0; q < pixels; ++q) {
-    const Vec<T> gradient = load_partial(dy + q * channels + c, left);
-    for (int k = 0; k < kTaps; ++k) {
-      sum[k] = fma(load_partial(source + offsets[k] + q * step + c, left), gradient, sum[k]);
-    }
+    const Vec<T> gradient = read(dy + q * channels);
+#pragma GCC unroll 9
+    for (int k = 0; k < kTaps; ++k) sum[k] = fma(read(source + offsets[k] + q * step), gradient, sum[k]);
   }
-  for (int k = 0; k < kTaps; ++k) store_partial(sums + k * channels + c, sum[k], left);
+  for (int k = 0; k < kTaps; ++k) {
+    kWhole ? store(sums + k * channels, sum[k]) : store_partial(sums + k * channels, sum[k], left);
+  }
 }
 
 // Adds an output row to the sums of all taps.
-template <typename T>
+template <typename T, bool kWhole>
 void add_taps(const T* source, const int64_t* offsets, int64_t taps, int64_t step, const T* dy, int64_t pixels,
-              int64_t channels, T* sums) {
-  for (int64_t c = 0; c < channels; c += kWidth<T>) {
-    const int64_t left = min_of(kWidth<T>, channels - c);
-    int64_t k = 0;
-    for (; k + 9 <= taps; k += 9) {
-      add_row<T, 9>(source, offsets + k, step, dy, pixels, channels, c, left, sums + k * channels);
-    }
-    for (; k < taps; ++k) {
-      add_row<T, 1>(source, offsets + k, step, dy, pixels, channels, c, left, sums + k * channels);
-    }
+              int64_t channels, int64_t left, T* sums) {
+  int64_t k = 0;
+  for (; k + 9 <= taps; k += 9) {
+    add_row<T, 9, kWhole>(source, offsets + k, step, dy, pixels, channels, left, sums + k * channels);
+  }
+  for (; k < taps; ++k) {
+    add_row<T, 1, kWhole>(source, offsets + k, step, dy, pixels, channels, left, sums + k * channels);
   }
 }
 
@@ -183,7 +182,12 @@ void kernel_gradient_depthwise_any(const T* x, const T* dy, T* dw, const Conv2dS
         for (int64_t p = 0; p < outputs; ++p) {
           const T* source = strip.source + p * rows.stride * strip.columns * channels;
           const T* gradient = dy + (image * rows.out + from + p) * columns.out * channels;
-          add_taps(source, offsets, taps, columns.stride * channels, gradient, columns.out, channels, sum);
+          const int64_t step = columns.stride * channels;
+          for (int64_t c = 0; c < channels; c += kWidth<T>) {
+            const int64_t left = min_of(kWidth<T>, channels - c);
+            (left == kWidth<T> ? add_taps<T, true> : add_taps<T, false>)(source + c, offsets, taps, step, gradient + c,
+                                                                         columns.out, channels, left, sum + c);
+          }
         }
       }
     }

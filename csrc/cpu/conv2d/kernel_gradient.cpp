@@ -175,7 +175,8 @@ void add_block(const Plan<T>& plan, const Tile<T>& block, int64_t begin, int64_t
     Tile<T> tile = block;
     tile.first = first;
     tile.dy += group * plan.out_channels + plan.panels.first(panel);
-    const bool far = tile.dy_column > width && plan.tiles >= kTilesToPack;
+    const int64_t readers = min_of(end, (panel_index + 1) * plan.tiles) - unit;
+    const bool far = tile.dy_column > width && readers >= kTilesToPack;
     if (columns < width || far) pack_panel(tile, columns, width);
     T* panel_sums = sums + plan.depth * (group * plan.panels.total_width() + plan.panels.first(panel));
     for (; unit < end && unit / plan.tiles == panel_index; ++unit) {

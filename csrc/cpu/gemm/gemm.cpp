@@ -323,8 +323,8 @@ void sum_columns(const T* x, int64_t rows, int64_t columns, int64_t begin, int64
 // Many rows in chunks that follow from their number alone, added in order; few rows by columns.
 template <typename T>
 void column_sums(const T* x, int64_t rows, int64_t columns, T* sums) {
-  constexpr int64_t kChunkRows = 1024, kMaxChunks = 64;
-  const int64_t chunks = min_of(kMaxChunks, rows / kChunkRows);
+  constexpr int64_t kChunkRows = 1024;
+  const int64_t chunks = rows / kChunkRows;
   if (chunks < 2) {
     parallel(0, ceil_div(columns, kWidth<T>), grain_for(rows * kWidth<T>), [&](int64_t begin, int64_t end) {
       sum_columns(x, rows, columns, begin * kWidth<T>, min_of(columns, end * kWidth<T>), sums);

@@ -15,18 +15,27 @@ from ranvier.tensor import Tensor, wrap
 __all__ = ["conv2d", "conv2d_transpose"]
 
 
-def pair(value: Any) -> Any:
+def pair(op: str, name: str, value: Any) -> Any:
     """An integer as (height, width); a pair as a list. What it holds is checked by the op."""
     try:
-        side = operator.index(value)
+        return [operator.index(value)] * 2
     except TypeError:
-        return list(value)
-    return [side, side]
+        pass
+    try:
+        return [operator.index(side) for side in value]
+    except TypeError:
+        raise TypeError(f"{op}: {name} must be one or two integers but is {value!r}") from None
 
 
-def padding_argument(padding: Any) -> Any:
+def padding_argument(op: str, padding: Any) -> Any:
     """A name, or explicit padding as nested lists."""
-    return padding if isinstance(padding, str) else [list(side) for side in padding]
+    if isinstance(padding, str):
+        return padding
+    try:
+        return [[operator.index(zeros) for zeros in side] for side in padding]
+    except TypeError:
+        names = '"valid", "same" or ((top, bottom), (left, right))'
+        raise TypeError(f"{op}: padding must be {names} but is {padding!r}") from None
 
 
 def _bias_gradient(function: Function, dy: Tensor) -> Tensor:
@@ -36,6 +45,7 @@ def _bias_gradient(function: Function, dy: Tensor) -> Tensor:
 
 
 class Conv2D(Function):
+    name = "conv2d"
     optional = (2,)
 
     def forward(self, inputs: Any, kernel: Any, bias: Any, **geometry: Any) -> Any:
@@ -97,6 +107,7 @@ class Conv2DKernelGradient(Function):
 class Conv2DTranspose(Function):
     """The adjoint of the convolution that would take the output back to the input's shape."""
 
+    name = "conv2d_transpose"
     optional = (2,)
 
     def forward(
@@ -157,9 +168,9 @@ def conv2d(
         inputs,
         kernel,
         bias,
-        strides=pair(strides),
-        padding=padding_argument(padding),
-        dilation=pair(dilation),
+        strides=pair("conv2d", "strides", strides),
+        padding=padding_argument("conv2d", padding),
+        dilation=pair("conv2d", "dilation", dilation),
         groups=groups,
     )
 
@@ -186,12 +197,13 @@ def conv2d_transpose(
     >>> rv.ops.conv2d_transpose([[[[1.0], [2.0]]]], [[[[1.0]], [[1.0]]]]).numpy()[0, :, :, 0]
     array([[1., 3., 2.]], dtype=float32)
     """
+    op = "conv2d_transpose"
     return Conv2DTranspose.apply(
         inputs,
         kernel,
         bias,
-        strides=pair(strides),
+        strides=pair(op, "strides", strides),
         padding=padding,
-        output_padding=[] if output_padding is None else pair(output_padding),
-        dilation=pair(dilation),
+        output_padding=[] if output_padding is None else pair(op, "output_padding", output_padding),
+        dilation=pair(op, "dilation", dilation),
     )

@@ -14,6 +14,8 @@ __all__ = ["avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "max_pool2d"]
 class MaxPool2D(Function):
     """Keeps the place of each maximum in its window: a byte where the window has at most 255 elements."""
 
+    name = "max_pool2d"
+
     def forward(self, inputs: Any, **window: Any) -> Any:
         self.window = window
         self.input_size = list(inputs.shape[1:3])
@@ -53,6 +55,8 @@ class MaxPool2DGather(Function):
 
 
 class AvgPool2D(Function):
+    name = "avg_pool2d"
+
     def forward(self, inputs: Any, **window: Any) -> Any:
         self.window = window
         self.input_size = list(inputs.shape[1:3])
@@ -75,9 +79,10 @@ class AvgPool2DGradient(Function):
         return AvgPool2D.apply(upstream, **self.window)
 
 
-def _window(pool_size: Any, strides: Any, padding: Any) -> dict[str, Any]:
-    size = pair(pool_size)
-    return dict(pool_size=size, strides=size if strides is None else pair(strides), padding=padding_argument(padding))
+def _window(op: str, pool_size: Any, strides: Any, padding: Any) -> dict[str, Any]:
+    size = pair(op, "pool_size", pool_size)
+    steps = size if strides is None else pair(op, "strides", strides)
+    return dict(pool_size=size, strides=steps, padding=padding_argument(op, padding))
 
 
 def max_pool2d(inputs: Any, pool_size: Any = 2, strides: Any = None, padding: Any = "valid") -> Tensor:
@@ -94,7 +99,7 @@ def max_pool2d(inputs: Any, pool_size: Any = 2, strides: Any = None, padding: An
     >>> rv.ops.max_pool2d([[[[1.0], [3.0]], [[4.0], [2.0]]]]).numpy()
     array([[[[4.]]]], dtype=float32)
     """
-    return MaxPool2D.apply(inputs, **_window(pool_size, strides, padding))
+    return MaxPool2D.apply(inputs, **_window("max_pool2d", pool_size, strides, padding))
 
 
 def avg_pool2d(inputs: Any, pool_size: Any = 2, strides: Any = None, padding: Any = "valid") -> Tensor:
@@ -110,7 +115,7 @@ def avg_pool2d(inputs: Any, pool_size: Any = 2, strides: Any = None, padding: An
     >>> rv.ops.avg_pool2d([[[[1.0], [3.0]], [[4.0], [2.0]]]]).numpy()
     array([[[[2.5]]]], dtype=float32)
     """
-    return AvgPool2D.apply(inputs, **_window(pool_size, strides, padding))
+    return AvgPool2D.apply(inputs, **_window("avg_pool2d", pool_size, strides, padding))
 
 
 def _global(pool: Any, inputs: Any, keepdims: bool) -> Tensor:
