@@ -1,10 +1,12 @@
 #include "ops/elementwise.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/checks.h"
 #include "core/dispatch.h"
 #include "ops/binding.h"
+#include "ops/reduce.h"
 
 namespace ranvier {
 namespace {
@@ -189,6 +191,23 @@ Array cast_forward(const Array& x, const std::string& dtype) {
   return y;
 }
 
+// Sums x over the axes along which the plan's operand stands still, from the last to the first.
+void sum_repeated(const KernelTable& kernels, const Array& x, const Broadcast& plan, Array& y) {
+  Array from = x;
+  int64_t outer = x.size(), inner = 1;
+  for (int axis = plan.axes - 1; axis >= 0; --axis) {
+    outer /= plan.sizes[axis];
+    if (plan.strides[0][axis] != 0) {
+      inner *= plan.sizes[axis];
+      continue;
+    }
+    Array to = outer * inner == y.size() ? y : Array::empty({outer, inner}, x.dtype(), x.device());
+    kernels.reduce.reduce(Reduction::Sum, x.dtype(), from.raw(), to.raw(), {outer, plan.sizes[axis], inner});
+    from = to;
+  }
+  if (from.raw() == x.raw()) std::memcpy(y.raw(), x.raw(), x.bytes());  // nothing repeats
+}
+
 Array sum_to_shape_forward(const Array& x, const Shape& shape) {
   check_floating("sum_to_shape", "x", x);
   const std::size_t cut = x.shape().size() - std::min(x.shape().size(), shape.size());
@@ -201,9 +220,7 @@ Array sum_to_shape_forward(const Array& x, const Shape& shape) {
   Array y = Array::zeros(shape, x.dtype(), x.device());
   if (x.size() == 0) return y;
   const Broadcast plan = broadcast_along("sum_to_shape", x.shape(), {&shape});
-  dispatch_untyped("sum_to_shape", x, [&](const KernelTable& kernels) {
-    kernels.elementwise.sum_to_shape(x.dtype(), x.raw(), y.raw(), plan);
-  });
+  dispatch_untyped("sum_to_shape", x, [&](const KernelTable& kernels) { sum_repeated(kernels, x, plan, y); });
   return y;
 }
 

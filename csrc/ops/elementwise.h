@@ -64,8 +64,6 @@ struct ElementwiseKernels {
   void (*clip)(DType dtype, const void* x, double low, double high, void* y, int64_t n);
   void (*clip_backward)(DType dtype, const void* x, const void* dy, double low, double high, void* dx, int64_t n);
   void (*cast)(DType from, DType to, const void* x, void* y, int64_t n);
-  // y (zeros, of the operand's size) gains x summed; strides[0] walks y along x's shape.
-  void (*sum_to_shape)(DType dtype, const void* x, void* y, const Broadcast& shape);
 };
 
 }  // namespace ranvier

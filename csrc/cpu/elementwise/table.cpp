@@ -14,8 +14,7 @@ void binary(BinaryOp op, DType dtype, const void* a, const void* b, void* y, con
 
 extern const ElementwiseKernels elementwise_kernels;
 const ElementwiseKernels elementwise_kernels = {
-    elementwise_unary,         binary,           elementwise_where,        elementwise_clip,
-    elementwise_clip_backward, elementwise_cast, elementwise_sum_to_shape,
+    elementwise_unary, binary, elementwise_where, elementwise_clip, elementwise_clip_backward, elementwise_cast,
 };
 
 }  // namespace RANVIER_ISA

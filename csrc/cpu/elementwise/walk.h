@@ -17,7 +17,6 @@ void elementwise_clip(DType dtype, const void* x, double low, double high, void*
 void elementwise_clip_backward(DType dtype, const void* x, const void* dy, double low, double high, void* dx,
                                int64_t n);
 void elementwise_cast(DType from, DType to, const void* x, void* y, int64_t n);
-void elementwise_sum_to_shape(DType dtype, const void* x, void* y, const Broadcast& shape);
 
 namespace {
 
