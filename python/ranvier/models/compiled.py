@@ -56,6 +56,8 @@ def match_outputs(
     y_true: Any, y_pred: Any, sample_weight: Any, known: list[str] | None, losses_given: Any
 ) -> list[Output]:
     """The model's outputs, each with its labels and weights; labels may be left out where there is no loss."""
+    if isinstance(y_pred, Tensor) and isinstance(y_true, Tensor) and not isinstance(sample_weight, (list, tuple, dict)):
+        return [Output(0, known[0] if known else None, y_true, y_pred, sample_weight)]
     predictions = _tree.flatten(y_pred)
     names = _names_of(y_pred, known)
     if len(predictions) == 1:

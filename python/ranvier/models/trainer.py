@@ -109,6 +109,15 @@ class _Interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+class _Walked:
+    """The layers inside a model with their variables, found once per epoch: looking takes longer than a small step."""
+
+    __slots__ = ("found",)
+
+    def __init__(self, model: Any) -> None:
+        self.found = list(model._walk())
+
+
 _GONE = {
     "fit_generator": "fit(generator, steps_per_epoch=...)",
     "evaluate_generator": "evaluate(generator, steps=...)",
@@ -134,6 +143,10 @@ class Trainer:
     _compile_metrics: CompiledMetrics | None = None
     _loss_tracker: Mean | None = None
     _compile_config: dict[str, Any] | None = None
+    _walked: _Walked | None = None
+
+    def _walk(self) -> Any:
+        return super()._walk() if self._walked is None else iter(self._walked.found)  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> Any:
         if name in _GONE:
@@ -348,6 +361,7 @@ class Trainer:
             with _Interrupt() as interrupt:
                 self._fit(batches, validation, calls, range(initial_epoch, epochs), validation_freq, interrupt)
         finally:
+            self._walked = None
             calls.close()
         assert self.history is not None
         return self.history
@@ -366,6 +380,8 @@ class Trainer:
         calls.on_train_begin()
         for epoch in epochs:
             calls.on_epoch_begin(epoch)
+            self._walked = None
+            self._walked = _Walked(self)
             self.reset_metrics()
             found: Any = None
             for step, batch in enumerate(batches):
