@@ -79,12 +79,13 @@ void softmax_row_backward(const T* z, const T* statistics, T dy, int64_t row, Cl
   const T* weights = labels.weights == nullptr ? nullptr : labels.weights + row * n;
   const Vec<T> total = broadcast(weights == nullptr ? T(1) : weight_total(weights, labels, n));
   const Vec<T> spread = broadcast(T(labels.smoothing / double(n)));
-  for (int64_t i = 0; i < n; i += kWidth<T>) {
-    const int64_t left = min_of(kWidth<T>, n - i);
-    const Vec<T> p = exp((load_partial(z + i, left) - peak) - logsum);
-    const Vec<T> t = weights == nullptr ? spread : smoothed(weights + i, left, labels, n);
-    store_partial(dz + i, scale * (p * total - t), left);
-  }
+  const auto slope = [&](int64_t i, int64_t left, Vec<T> logits) {
+    const Vec<T> p = exp((logits - peak) - logsum);
+    return scale * (p * total - (weights == nullptr ? spread : smoothed(weights + i, left, labels, n)));
+  };
+  int64_t i = 0;
+  for (; i + kWidth<T> <= n; i += kWidth<T>) store(dz + i, slope(i, kWidth<T>, load(z + i)));
+  if (i < n) store_partial(dz + i, slope(i, n - i, load_partial(z + i, n - i)), n - i);
   if (weights == nullptr) dz[class_of(labels, row)] -= dy * T(1 - labels.smoothing);
 }
 

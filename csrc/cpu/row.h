@@ -34,11 +34,16 @@ RANVIER_INLINE Vec<T> first_lanes(Vec<T> v, int64_t n) {
 template <typename T, bool kKeep>
 T exp_and_sum(const T* x, T* y, T peak, int64_t n) {
   Vec<T> total{};
-  for (int64_t i = 0; i < n; i += kWidth<T>) {
-    const int64_t left = min_of(kWidth<T>, n - i);
-    const Vec<T> e = exp(load_partial(x + i, left) - broadcast(peak));
-    if (kKeep) store_partial(y + i, e, left);
-    total += first_lanes<T>(e, left);
+  int64_t i = 0;
+  for (; i + kWidth<T> <= n; i += kWidth<T>) {
+    const Vec<T> e = exp(load(x + i) - broadcast(peak));
+    if (kKeep) store(y + i, e);
+    total += e;
+  }
+  if (i < n) {
+    const Vec<T> e = exp(load_partial(x + i, n - i) - broadcast(peak));
+    if (kKeep) store_partial(y + i, e, n - i);
+    total += first_lanes<T>(e, n - i);
   }
   return sum_lanes<T>(total);
 }

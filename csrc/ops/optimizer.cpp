@@ -35,16 +35,35 @@ struct Clipping {
 
 std::string element(const NamedList& list, std::size_t i) { return message(list.name, "[", i, "]"); }
 
-void check_list(const Lists& lists, const NamedList& list) {
-  const Arrays &parameters = *lists.parameters.arrays, &arrays = *list.arrays;
-  if (arrays.size() != parameters.size()) {
-    throw ValueError(message(lists.op, ": ", arrays.size(), " ", list.name, " for ", parameters.size(), " parameters"));
+// Throws for an array that does not fit its parameter. Names are made only then: a step has hundreds of arrays.
+void check_element(const Lists& lists, const NamedList& list, std::size_t i, bool written) {
+  const Array &parameter = (*lists.parameters.arrays)[i], &array = (*list.arrays)[i];
+  const bool alike = array.device() == parameter.device() && array.dtype() == parameter.dtype();
+  if (alike && array.shape() == parameter.shape() && !(written && array.readonly())) return;
+  const std::string parameter_name = element(lists.parameters, i), name = element(list, i);
+  check_alike(lists.op, {{parameter_name.c_str(), parameter}, {name.c_str(), array}});
+  check_shape(lists.op, name.c_str(), array, parameter.shape());
+  if (written) check_writable(lists.op, name.c_str(), array);
+}
+
+void check_list(const Lists& lists, const NamedList& list, bool written) {
+  const std::size_t count = lists.parameters.arrays->size();
+  if (list.arrays->size() != count) {
+    throw ValueError(message(lists.op, ": ", list.arrays->size(), " ", list.name, " for ", count, " parameters"));
   }
-  for (std::size_t i = 0; i < arrays.size(); ++i) {
-    const std::string parameter = element(lists.parameters, i), name = element(list, i);
-    check_alike(lists.op, {{parameter.c_str(), parameters[i]}, {name.c_str(), arrays[i]}});
-    check_shape(lists.op, name.c_str(), arrays[i], parameters[i].shape());
-    if (&list != &lists.gradients) check_writable(lists.op, name.c_str(), arrays[i]);
+  for (std::size_t i = 0; i < count; ++i) check_element(lists, list, i, written);
+}
+
+void check_parameters(const Lists& lists) {
+  const Arrays& parameters = *lists.parameters.arrays;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const Array &first = parameters[0], &own = parameters[i];
+    const bool floating = own.dtype() == DType::Float32 || own.dtype() == DType::Float64;
+    if (floating && own.dtype() == first.dtype() && own.device() == first.device() && !own.readonly()) continue;
+    const std::string first_name = element(lists.parameters, 0), name = element(lists.parameters, i);
+    check_floating(lists.op, name.c_str(), own);
+    check_alike(lists.op, {{first_name.c_str(), first}, {name.c_str(), own}});
+    check_writable(lists.op, name.c_str(), own);
   }
 }
 
@@ -84,15 +103,9 @@ void check_apart(const Lists& lists) {
 }
 
 void check_lists(const Lists& lists) {
-  const Arrays& parameters = *lists.parameters.arrays;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const std::string first = element(lists.parameters, 0), name = element(lists.parameters, i);
-    check_floating(lists.op, name.c_str(), parameters[i]);
-    check_alike(lists.op, {{first.c_str(), parameters[0]}, {name.c_str(), parameters[i]}});
-    check_writable(lists.op, name.c_str(), parameters[i]);
-  }
-  check_list(lists, lists.gradients);
-  for (const NamedList& slot : lists.slots) check_list(lists, slot);
+  check_parameters(lists);
+  check_list(lists, lists.gradients, false);
+  for (const NamedList& slot : lists.slots) check_list(lists, slot, true);
   check_apart(lists);
 }
 
@@ -120,19 +133,25 @@ void check_step(const char* op, double learning_rate, std::optional<double> weig
 
 // --- chunks and clipping --------------------------------------------------------------------------------------
 
+// Checked to be writable; a list of arrays stands for the tensors, not for their values.
+template <typename T>
+T* writable(const Array& array) {
+  return const_cast<T*>(array.data<T>());
+}
+
 template <typename T>
 std::vector<StepChunk<T>> chunks_of(const Lists& lists) {
   std::vector<StepChunk<T>> chunks;
   for (std::size_t i = 0; i < lists.parameters.arrays->size(); ++i) {
-    Array parameter = (*lists.parameters.arrays)[i];
+    const Array& parameter = (*lists.parameters.arrays)[i];
     for (int64_t at = 0; at < parameter.size(); at += kStepChunk) {
-      StepChunk<T> chunk{parameter.data<T>() + at,
+      StepChunk<T> chunk{writable<T>(parameter) + at,
                          (*lists.gradients.arrays)[i].data<T>() + at,
                          {},
                          std::min(kStepChunk, parameter.size() - at),
                          1.0};
       for (std::size_t s = 0; s < lists.slots.size(); ++s) {
-        chunk.slots[s] = Array((*lists.slots[s].arrays)[i]).data<T>() + at;
+        chunk.slots[s] = writable<T>((*lists.slots[s].arrays)[i]) + at;
       }
       chunks.push_back(chunk);
     }

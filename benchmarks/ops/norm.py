@@ -1,0 +1,55 @@
+"""Batch normalisation in training: statistics, the output, and all gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import ranvier as rv
+from ranvier.bench import OpBench, torch
+
+
+def prepare(rows: int, channels: int) -> dict[str, Any]:
+    """Forward and backward of (rows, channels), with gamma and beta."""
+    rng = np.random.default_rng(0)
+    x, dy = (rng.normal(size=(rows, channels)).astype(np.float32) for _ in range(2))
+    gamma, beta = (rng.normal(size=channels).astype(np.float32) for _ in range(2))
+    mean, variance = np.zeros(channels, np.float32), np.ones(channels, np.float32)
+    inputs = [rv.Tensor(v, requires_grad=True) for v in (x, gamma, beta)]
+    moving, our_dy = [rv.Tensor(v) for v in (mean, variance)], rv.Tensor(dy)
+
+    def numpy_step() -> Any:
+        _, batch_mean, rstd = rv.reference.batch_norm_forward(x, gamma, beta, mean, variance, True)
+        return rv.reference.batch_norm_backward(x, gamma, batch_mean, rstd, dy, True)
+
+    contenders: dict[str, Any] = {
+        "ranvier": lambda: rv.grad(rv.ops.batch_norm(*inputs, *moving, training=True), inputs, our_dy),
+        "numpy": numpy_step,
+    }
+    if torch is not None:
+        theirs = [torch.from_numpy(v).requires_grad_(True) for v in (x, gamma, beta)]
+        their_moving, their_dy = [torch.from_numpy(v.copy()) for v in (mean, variance)], torch.from_numpy(dy)
+
+        def torch_step() -> Any:
+            y = torch.nn.functional.batch_norm(theirs[0], *their_moving, *theirs[1:], training=True, eps=1e-3)
+            return torch.autograd.grad(y, theirs, their_dy)
+
+        contenders["torch"] = torch_step
+    return contenders
+
+
+BENCHES = [
+    OpBench(
+        name="batch_norm training forward + backward",
+        shapes=(
+            {"rows": 32 * 56 * 56, "channels": 64},
+            {"rows": 64 * 13 * 13, "channels": 64},
+            {"rows": 8 * 14 * 14, "channels": 256},
+            {"rows": 128, "channels": 512},
+        ),
+        prepare=prepare,
+        flops=lambda rows, channels: 0,
+        bytes=lambda rows, channels: 8 * 4 * rows * channels,
+    )
+]

@@ -1,0 +1,78 @@
+"""Optimizer steps over one large tensor, over many small ones, and over S11's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import ranvier as rv
+from ranvier.bench import OpBench, torch
+
+
+def prepare_with(slots: int, ours: Callable[..., None], reference: Callable[..., None], theirs: str) -> Any:
+    """``prepare`` for a step with that many state tensors per parameter."""
+
+    def prepare(tensors: int, size: int) -> dict[str, Any]:
+        """One step of ``tensors`` parameters of ``size`` elements each."""
+        rng = np.random.default_rng(0)
+        parameters, gradients = ([rng.normal(size=size).astype(np.float32) for _ in range(tensors)] for _ in range(2))
+        state = [[np.zeros(size, np.float32) for _ in range(tensors)] for _ in range(slots)]
+        our_lists = [[rv.Tensor(x) for x in arrays] for arrays in (parameters, gradients, *state)]
+        contenders: dict[str, Any] = {
+            "ranvier": lambda: ours(*our_lists),
+            "numpy": lambda: reference(parameters, gradients, *state),
+        }
+        if torch is not None:
+            weights = [torch.nn.Parameter(torch.from_numpy(p.copy())) for p in parameters]
+            for weight, gradient in zip(weights, gradients, strict=True):
+                weight.grad = torch.from_numpy(gradient)
+            options = {"fused": True} if theirs in ("Adam", "SGD") else {"foreach": True}
+            extra = {"momentum": 0.9} if theirs == "SGD" else {}
+            contenders["torch"] = getattr(torch.optim, theirs)(weights, lr=1e-3, **options, **extra).step
+        return contenders
+
+    return prepare
+
+
+SHAPES = ({"tensors": 1, "size": 10_000_000}, {"tensors": 200, "size": 1000}, {"tensors": 4, "size": 101_760})
+
+BENCHES = [
+    OpBench(
+        name="adam_step",
+        shapes=SHAPES,
+        prepare=prepare_with(
+            2,
+            lambda *lists: rv.ops.adam_step(*lists, learning_rate=1e-3, iteration=5),
+            lambda *lists: rv.reference.adam_step(*lists, learning_rate=1e-3, iteration=5),
+            "Adam",
+        ),
+        flops=lambda tensors, size: 14 * tensors * size,
+        bytes=lambda tensors, size: 7 * 4 * tensors * size,
+    ),
+    OpBench(
+        name="rmsprop_step",
+        shapes=SHAPES,
+        prepare=prepare_with(
+            1,
+            lambda *lists: rv.ops.rmsprop_step(*lists, learning_rate=1e-3),
+            lambda *lists: rv.reference.rmsprop_step(*lists, learning_rate=1e-3),
+            "RMSprop",
+        ),
+        flops=lambda tensors, size: 8 * tensors * size,
+        bytes=lambda tensors, size: 5 * 4 * tensors * size,
+    ),
+    OpBench(
+        name="sgd_step with momentum",
+        shapes=SHAPES,
+        prepare=prepare_with(
+            1,
+            lambda *lists: rv.ops.sgd_step(*lists, learning_rate=1e-3, momentum=0.9),
+            lambda *lists: rv.reference.sgd_step(*lists, learning_rate=1e-3, momentum=0.9),
+            "SGD",
+        ),
+        flops=lambda tensors, size: 4 * tensors * size,
+        bytes=lambda tensors, size: 5 * 4 * tensors * size,
+    ),
+]
