@@ -138,28 +138,57 @@ void reduce_columns(const T* x, T* y, int64_t n, int64_t stride, int64_t begin, 
   }
 }
 
-// The same by several threads: strips of columns where there are many, else chunks of rows into partial
-// results, which are joined as the upper part of the same tree.
+// The same for at most kRowBlock rows of many columns, in the same order of additions, but row after row (kRows at
+// a time) into y, which stays in L1: memory is read as it lies.
+template <typename T, typename Op, int kRows>
+void join_rows(const T* x, T* y, int64_t stride, int64_t columns) {
+  constexpr int64_t w = kWidth<T>;
+  int64_t c = 0;
+  for (; c + w <= columns; c += w) {
+    Vec<T> total = load(y + c);
+    for (int k = 0; k < kRows; ++k) total = Op::join_all(total, load(x + k * stride + c));
+    store(y + c, total);
+  }
+  for (; c < columns; ++c) {
+    for (int k = 0; k < kRows; ++k) y[c] = Op::join(y[c], x[k * stride + c]);
+  }
+}
+
+template <typename T, typename Op>
+void reduce_wide_rows(const T* x, T* y, int64_t n, int64_t stride, int64_t columns) {
+  for (int64_t i = 0; i < columns; ++i) y[i] = x[i];
+  int64_t r = 1;
+  for (; r + 4 <= n; r += 4) join_rows<T, Op, 4>(x + r * stride, y, stride, columns);
+  for (; r < n; ++r) join_rows<T, Op, 1>(x + r * stride, y, stride, columns);
+}
+
+constexpr int64_t kWide = 2048;  // columns of a part that stays in L1
+
+// Several threads: chunks of rows into partial results, which are joined as the upper part of the same tree.
 template <typename T, typename Op>
 void reduce_columns_in_parallel(const T* x, T* y, int64_t n, int64_t inner) {
-  const int64_t strips = ceil_div(inner, kStrip<T>);
   int64_t chunk = kRowBlock;
   while (chunk * inner < kChunk) chunk *= 2;
-  if (strips >= 16 || n <= chunk) {
-    parallel(0, strips, grain_for(n * kStrip<T>), [&](int64_t from, int64_t to) {
-      reduce_columns<T, Op, kRowBlock>(x, y, n, inner, from * kStrip<T>, min_of(inner, to * kStrip<T>));
-    });
-    return;
-  }
   const int64_t chunks = ceil_div(n, chunk);
-  T* partial = static_cast<T*>(thread_scratch(kScratchA, sizeof(T) * static_cast<uint64_t>(chunks * inner)));
-  parallel(0, chunks, 1, [&](int64_t from, int64_t to) {
-    for (int64_t c = from; c < to; ++c) {
+  const int64_t parts = ceil_div(inner, kWide);
+  T* partial = y;
+  if (chunks > 1) {
+    partial = static_cast<T*>(thread_scratch(kScratchA, sizeof(T) * static_cast<uint64_t>(chunks * inner)));
+  }
+  parallel(0, chunks * parts, grain_for(min_of(n, chunk) * min_of(inner, kWide)), [&](int64_t from, int64_t to) {
+    for (int64_t u = from; u < to; ++u) {
+      const int64_t c = u / parts, begin = u % parts * kWide, end = min_of(inner, begin + kWide);
       const int64_t rows = min_of(chunk, n - c * chunk);
-      reduce_columns<T, Op, kRowBlock>(x + c * chunk * inner, partial + c * inner, rows, inner, 0, inner);
+      const T* source = x + c * chunk * inner;
+      T* target = partial + c * inner;
+      if (rows <= kRowBlock && inner > kStrip<T>) {
+        reduce_wide_rows<T, Op>(source + begin, target + begin, rows, inner, end - begin);
+      } else {
+        reduce_columns<T, Op, kRowBlock>(source, target, rows, inner, begin, end);
+      }
     }
   });
-  reduce_columns<T, Op, 1>(partial, y, chunks, inner, 0, inner);
+  if (chunks > 1) reduce_columns<T, Op, 1>(partial, y, chunks, inner, 0, inner);
 }
 
 // Few columns would leave most lanes idle: fold k rows into one row of k * inner columns, then join the k.
@@ -291,6 +320,8 @@ struct ExtremeOf<T, false> {
   typedef Min<T> Op;
 };
 
+constexpr int64_t kSearch = 64;  // elements looked at together
+
 // A row of adjacent elements. Floating: the extreme first, by vectors, then the first place that holds it.
 template <typename T, bool kLargest>
 int64_t place_in_row(const T* row, int64_t n) {
@@ -299,6 +330,10 @@ int64_t place_in_row(const T* row, int64_t n) {
     typedef typename ExtremeOf<T, kLargest>::Op Op;
     const T extreme = join_lanes<T, Op>(reduce_tree<T, Op>(row, n));
     const bool is_nan = extreme != extreme;
+    int32_t hits = 0;  // counted, not tested one by one: the count is a vector
+    for (; hits == 0 && place + kSearch <= n; place += hits == 0 ? kSearch : 0) {
+      for (int64_t i = 0; i < kSearch; ++i) hits += row[place + i] == extreme || row[place + i] != row[place + i];
+    }
     while (is_nan ? row[place] == row[place] : row[place] != extreme) ++place;
   } else {
     for (int64_t c = 1; c < n; ++c) place = beats<T, kLargest>(row[c], row[place]) ? c : place;
@@ -306,19 +341,23 @@ int64_t place_in_row(const T* row, int64_t n) {
   return place;
 }
 
-// Columns begin..end of n rows, all of them side by side: memory is read in its order.
+constexpr int64_t kArgumentColumns = 64;
+
+// At most kArgumentColumns columns of n rows, all side by side: memory is read in its order.
 template <typename T, bool kLargest>
-void places_in_columns(const T* x, int32_t* y, int64_t n, int64_t stride, int64_t begin, int64_t end) {
-  for (int64_t i = begin; i < end; ++i) y[i] = 0;
+void places_in_columns(const T* x, int32_t* y, int64_t n, int64_t stride, int64_t columns) {
+  T best[kArgumentColumns];
+  for (int64_t i = 0; i < columns; ++i) best[i] = x[i];
+  for (int64_t i = 0; i < columns; ++i) y[i] = 0;
   for (int64_t c = 1; c < n; ++c) {
-    for (int64_t i = begin; i < end; ++i) {
-      const bool better = beats<T, kLargest>(x[c * stride + i], x[y[i] * stride + i]);
+    const T* row = x + c * stride;
+    for (int64_t i = 0; i < columns; ++i) {
+      const bool better = beats<T, kLargest>(row[i], best[i]);
       y[i] = better ? static_cast<int32_t>(c) : y[i];
+      best[i] = better ? row[i] : best[i];
     }
   }
 }
-
-constexpr int64_t kArgumentColumns = 64;
 
 template <typename T, bool kLargest>
 void argument_of(const void* from, int32_t* y, Rows rows) {
@@ -334,8 +373,8 @@ void argument_of(const void* from, int32_t* y, Rows rows) {
   parallel(0, rows.outer * strips, grain_for(n * kArgumentColumns), [&](int64_t begin, int64_t end) {
     for (int64_t u = begin; u < end; ++u) {
       const int64_t o = u / strips, first = u % strips * kArgumentColumns;
-      places_in_columns<T, kLargest>(x + o * n * rows.inner, y + o * rows.inner, n, rows.inner, first,
-                                     min_of(rows.inner, first + kArgumentColumns));
+      places_in_columns<T, kLargest>(x + o * n * rows.inner + first, y + o * rows.inner + first, n, rows.inner,
+                                     min_of(kArgumentColumns, rows.inner - first));
     }
   });
 }
@@ -363,9 +402,9 @@ Vec<T> exponential_sum(const T* x, T peak, int64_t n) {
     return exponential_sum(x, peak, half) + exponential_sum(x + half, peak, n - half);
   }
   Vec<T> total{};
-  for (int64_t i = 0; i < n; i += kWidth<T>) {
-    total += exp(load_or_neutral<T, Max<T>>(x + i, n - i) - broadcast(peak));  // exp(-inf) = 0 past the end
-  }
+  int64_t i = 0;
+  for (; i + kWidth<T> <= n; i += kWidth<T>) total += exp(load(x + i) - broadcast(peak));
+  if (i < n) total += exp(load_or_neutral<T, Max<T>>(x + i, n - i) - broadcast(peak));  // exp(-inf) past the end
   return total;
 }
 
