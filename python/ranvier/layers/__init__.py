@@ -16,8 +16,8 @@ from ranvier.layers.embedding import Embedding as Embedding
 from ranvier.layers.embedding import Masking as Masking
 from ranvier.layers.input_spec import InputSpec as InputSpec
 from ranvier.layers.layer import Layer as Layer
-from ranvier.layers.layer import get_mask as get_mask
-from ranvier.layers.layer import set_mask as set_mask
+from ranvier.layers.masks import get_mask as get_mask
+from ranvier.layers.masks import set_mask as set_mask
 from ranvier.layers.merging import Add as Add
 from ranvier.layers.merging import Average as Average
 from ranvier.layers.merging import Concatenate as Concatenate

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
+
+from ranvier import config
 
 
 def positive(layer: str, name: str, value: Any) -> int:
@@ -64,3 +67,88 @@ def checked_places(layer: Any, input_shape: Any, sizes: Any) -> Any:
             f"{tuple(input_shape)}; use padding='same' or fewer downsampling layers"
         )
     return sizes
+
+
+# --- what every layer takes ---------------------------------------------------------------------------------
+
+
+def plain_dtype(dtype: Any) -> Any:
+    """The name of a dtype that Keras may have written as a DTypePolicy."""
+    return dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
+
+
+def checked_dtype(layer: str, dtype: Any) -> str:
+    """A layer's dtype, by default that of ``rv.config.floatx()``. Raises ValueError for one it cannot have."""
+    if dtype is None:
+        return config.floatx()
+    if dtype not in ("float32", "float64", "int32", "int64", "uint8", "bool"):
+        raise ValueError(f"{layer}: dtype must be 'float32' or 'float64' (layers do not mix precisions), got {dtype!r}")
+    return str(dtype)
+
+
+def input_shape_argument(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
+    """``input_shape=`` or ``input_dim=`` of the first layer of a Sequential, without the batch axis."""
+    shape = kwargs.pop("input_shape", None)
+    size = kwargs.pop("input_dim", None)
+    if shape is not None:
+        return tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    return (size,) if size is not None else None
+
+
+_old_names = {
+    "output_dim": "units",
+    "nb_filter": "filters",
+    "border_mode": "padding",
+    "subsample": "strides",
+    "init": "kernel_initializer",
+    "W_regularizer": "kernel_regularizer",
+    "b_regularizer": "bias_regularizer",
+    "dim_ordering": "data_format",
+    "batch_input_shape": "rv.Input(batch_shape=...)",
+    "input_length": "nothing: the length is read from the input",
+    "weights": "set_weights(...) after building",
+}
+
+
+KERAS_ONLY = {  # options that we lack, as Keras writes them where they are not used
+    "quantization_config": None,
+    "zero_output_for_mask": False,
+    "renorm": False,
+    "renorm_clipping": None,
+    "renorm_momentum": 0.99,
+    "sparse": False,
+    "ragged": False,
+    "optional": False,
+}
+
+
+def unknown_arguments(layer_class: Any, kwargs: dict[str, Any]) -> ValueError:
+    """The error for arguments that a layer does not have, with today's names for old ones."""
+    names = {**_old_names, **layer_class.renamed_arguments}
+    hints = "".join(f"; {k!r} is an old name, today: {names[k]}" for k in kwargs if k in names)
+    return ValueError(f"Unrecognized keyword arguments passed to {layer_class.__name__}: {kwargs}{hints}")
+
+
+def simple_arguments(layer: Any, base: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with which a custom layer without ``get_config`` was made, if JSON can hold them, and those of
+    ``base`` that it takes."""
+    from ranvier.saving.registry import serialize_object
+
+    args, kwargs = layer._init_arguments
+    bound = inspect.signature(type(layer).__init__).bind(layer, *args, **kwargs)
+    bound.apply_defaults()
+    values = dict(list(bound.arguments.items())[1:])
+    takes_all = False
+    for name, parameter in inspect.signature(type(layer).__init__).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            values.update(values.pop(name, {}))
+            takes_all = True
+        if parameter.kind is parameter.VAR_POSITIONAL and values.pop(name, ()):
+            raise NotImplementedError(f"Layer {type(layer).__name__} takes *{name}: define get_config() to save it")
+    try:
+        values = {name: serialize_object(value) for name, value in values.items()}
+    except (TypeError, ValueError) as error:
+        raise NotImplementedError(
+            f"Layer {type(layer).__name__} was made with arguments that cannot be saved ({error}): define get_config()"
+        ) from None
+    return {**values, **{name: value for name, value in base.items() if takes_all or name in values}}

@@ -6,7 +6,8 @@ from typing import Any
 
 from ranvier import constraints, initializers, ops, regularizers
 from ranvier.layers.arguments import positive
-from ranvier.layers.layer import Layer, set_mask
+from ranvier.layers.layer import Layer
+from ranvier.layers.masks import set_mask
 from ranvier.saving.registry import serialize_object
 
 

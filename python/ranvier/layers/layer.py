@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
@@ -12,8 +11,18 @@ import numpy as np
 
 from ranvier import _tree, config
 from ranvier.autograd import no_grad
+from ranvier.layers.arguments import (
+    KERAS_ONLY,
+    checked_dtype,
+    input_shape_argument,
+    plain_dtype,
+    simple_arguments,
+    unknown_arguments,
+)
 from ranvier.layers.input_spec import check_inputs
+from ranvier.layers.masks import Masks, get_mask, set_mask
 from ranvier.layers.symbolic import KerasTensor, Node, is_symbolic
+from ranvier.layers.tracking import Tracked
 from ranvier.tensor import Tensor, array_of, as_tensor, wrap
 from ranvier.variable import Variable
 
@@ -53,7 +62,7 @@ def _signature_of(layer_class: type[Layer]) -> _Signature:
     return signature
 
 
-class Layer:
+class Layer(Tracked):
     """A computation with state. Subclasses define ``call``, ``build`` where they have weights, and ``get_config``.
 
     ``__call__`` converts its arguments to tensors of the layer's dtype, checks them against ``input_spec``, builds
@@ -92,18 +101,20 @@ class Layer:
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        self.input_shape_argument = _input_shape_argument(kwargs)
+        from ranvier import regularizers  # which needs ops, which need layers for symbolic tensors
+
+        self.input_shape_argument = input_shape_argument(kwargs)
         kwargs.pop("autocast", None)
         if kwargs:
-            raise _unknown_arguments(type(self), kwargs)
+            raise unknown_arguments(type(self), kwargs)
         if name is not None and not isinstance(name, str):
             raise ValueError(f"{type(self).__name__}: argument `name` must be a string, got {name!r}")
         self.name = name or config.auto_name(config.to_snake_case(type(self).__name__))
-        self.dtype = _checked_dtype(type(self).__name__, dtype)
+        self.dtype = checked_dtype(type(self).__name__, dtype)
         self.built = False
         self.input_spec: Any = None
         self.supports_masking = False
-        self.activity_regularizer = _regularizer(activity_regularizer)
+        self.activity_regularizer: Any = regularizers.get(activity_regularizer)
         self.inbound_nodes: list[Node] = []
         self._trainable = bool(trainable)
         self._weights: list[Variable] = []
@@ -126,145 +137,6 @@ class Layer:
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """The mask that the outputs carry; by default that of the inputs."""
         return previous_mask
-
-    # --- weights -------------------------------------------------------------------------------------
-
-    def add_weight(
-        self,
-        shape: Any = None,
-        initializer: Any = None,
-        dtype: str | None = None,
-        trainable: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        name: str | None = None,
-    ) -> Variable:
-        """A new variable of this layer: ``initializer`` is a string, an Initializer or a function (glorot_uniform if
-        None, zeros for integers)."""
-        from ranvier import constraints, initializers
-
-        dtype = dtype or self.dtype
-        if initializer is None:
-            initializer = "glorot_uniform" if dtype.startswith("float") else "zeros"
-        variable = Variable(
-            initializers.get(initializer),
-            shape=() if shape is None else shape,
-            dtype=dtype,
-            trainable=trainable,
-            name=name,
-            regularizer=_regularizer(regularizer),
-            constraint=constraints.get(constraint),
-        )
-        variable.path = f"{self.name}/{variable.name}"
-        if not self._trainable:
-            variable.trainable = False
-        self._weights.append(variable)
-        return variable
-
-    def _scan(self) -> tuple[list[Variable], list[Layer]]:
-        """The variables and the layers among this layer's attributes, in lists, tuples and dicts too, each once."""
-        variables: dict[int, Variable] = {}
-        layers: dict[int, Layer] = {}
-        seen: set[int] = set()
-        stack: list[Any] = [v for k, v in self.__dict__.items() if k not in self._not_scanned]
-        stack.reverse()
-        while stack:
-            item = stack.pop()
-            if isinstance(item, Variable):
-                variables[id(item)] = item
-            elif isinstance(item, Layer):
-                layers[id(item)] = item
-            elif isinstance(item, (list, tuple, dict)) and item and id(item) not in seen:
-                seen.add(id(item))
-                items: Any = item
-                stack.extend(reversed(list(items.values() if isinstance(items, dict) else items)))
-        return list(variables.values()), list(layers.values())
-
-    def _sublayers(self) -> list[Layer]:
-        return self._scan()[1]
-
-    def _walk(self) -> Iterator[tuple[Layer, list[Variable]]]:
-        """This layer and all inside it, each once and before what it holds, with their own variables."""
-        seen: set[int] = set()
-        stack: list[Layer] = [self]
-        while stack:
-            layer = stack.pop()
-            if id(layer) not in seen:
-                seen.add(id(layer))
-                variables, layers = layer._scan()
-                yield layer, variables
-                stack.extend(reversed(layers))
-
-    @property
-    def weights(self) -> list[Variable]:
-        """All variables, this layer's own first (trainable before not), then those of the layers inside."""
-        unique: dict[int, Variable] = {}
-        for _, own in self._walk():
-            for trained in (True, False):
-                unique.update((id(v), v) for v in own if v.trainable_by_nature is trained and id(v) not in unique)
-        return list(unique.values())
-
-    @property
-    def variables(self) -> list[Variable]:
-        return self.weights
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        """What optimizers change; nothing while ``trainable`` is False."""
-        return [v for v in self.weights if v.trainable] if self._trainable else []
-
-    @property
-    def non_trainable_weights(self) -> list[Variable]:
-        return [v for v in self.weights if not v.trainable] if self._trainable else self.weights
-
-    @property
-    def trainable_variables(self) -> list[Variable]:
-        return self.trainable_weights
-
-    @property
-    def non_trainable_variables(self) -> list[Variable]:
-        return self.non_trainable_weights
-
-    @property
-    def trainable(self) -> bool:
-        """Whether the weights are trained; setting it sets it for all layers inside too (Keras's freezing)."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        variables, layers = self._scan()
-        for variable in variables:
-            variable.trainable = self._trainable and variable.trainable_by_nature
-        for layer in layers:
-            layer.trainable = value
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of the values of ``weights`` as NumPy arrays."""
-        return [np.array(v.numpy()) for v in self.weights]
-
-    def set_weights(self, weights: Any) -> None:
-        """Sets the values of ``weights``. Raises ValueError for another number of arrays or other shapes."""
-        own, weights = self.weights, list(weights)
-        if len(own) != len(weights):
-            raise ValueError(
-                f"set_weights: layer {self.name!r} has {len(own)} weights, {len(weights)} arrays were given"
-            )
-        values = [v if isinstance(v, Tensor) else np.asarray(v) for v in weights]
-        for variable, value in zip(own, values, strict=True):
-            if variable.shape != tuple(value.shape):
-                raise ValueError(
-                    f"set_weights: weight {variable.path!r} of layer {self.name!r} has shape {variable.shape}, "
-                    f"the array given has shape {tuple(value.shape)}"
-                )
-        for variable, value in zip(own, values, strict=True):
-            variable.assign(value)
-
-    def count_params(self) -> int:
-        """How many numbers the weights hold. Raises ValueError before they exist."""
-        if not self.built:
-            raise ValueError(f"count_params: layer {self.name!r} isn't built, so the weights are not defined yet")
-        return sum(v.size for v in self.weights)
 
     # --- losses --------------------------------------------------------------------------------------
 
@@ -315,7 +187,7 @@ class Layer:
             if not self.built:
                 self._build_for(signature, args, kwargs)
             self._set_training(signature, kwargs)
-            mask = self._set_mask(signature, first, kwargs) if _masks.exist else None
+            mask = self._set_mask(signature, first, kwargs) if Masks.exist else None
             outputs = self.call(*args, **kwargs)
             if self.activity_regularizer is not None:
                 self._add_activity_loss(outputs)
@@ -368,7 +240,7 @@ class Layer:
     def _build_for(self, signature: _Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Builds from the first argument's shape, or where ``build`` names several, from ``<argument>_shape``."""
         given = dict(zip(signature.names, args, strict=False)) | kwargs
-        shapes = {k: _shapes_of(v) for k, v in given.items()}
+        shapes = {k: shapes_of(v) for k, v in given.items()}
         names = signature.build_names
         if len(names) <= 1:
             self.build(next(iter(shapes.values()), None))
@@ -428,7 +300,7 @@ class Layer:
             return self._trace(args, kwargs)
         first = args[0] if args else next(iter(kwargs.values()))
         dtype = _tree.flatten(first)[0].dtype if self.keeps_dtype else self.dtype
-        shapes = self.compute_output_shape(_shapes_of(first))
+        shapes = self.compute_output_shape(shapes_of(first))
         return _tree.map_shapes(lambda shape: KerasTensor(shape, dtype), shapes)
 
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -480,7 +352,7 @@ class Layer:
             base["activity_regularizer"] = serialize_object(self.activity_regularizer)
         own_init = not type(self).__init__.__module__.startswith("ranvier.")
         if own_init and type(self).get_config.__qualname__ in ("Layer.get_config", "Model.get_config"):
-            return _simple_arguments(self, base)
+            return simple_arguments(self, base)
         return base
 
     @classmethod
@@ -488,38 +360,15 @@ class Layer:
         """A new layer from what ``get_config`` gave."""
         from ranvier.saving.registry import deserialize_values
 
-        config = {k: v for k, v in config.items() if k not in _keras_only or v != _keras_only[k]}
+        config = {k: v for k, v in config.items() if k not in KERAS_ONLY or v != KERAS_ONLY[k]}
         return cls(**deserialize_values({k: plain_dtype(v) if k == "dtype" else v for k, v in config.items()}))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
 
-# --- masks: which time steps of a sequence count ----------------------------------------------------------
-
-
-class _Masks:
-    exist = False  # no layer looks for masks before one was made
-
-
-_masks = _Masks()
-
-
-def set_mask(tensor: Tensor, mask: Any) -> None:
-    """Attaches a mask (N, T) of bool to a sequence (N, T, ...)."""
-    _masks.exist = True
-    tensor.mask = mask
-
-
-def get_mask(tensor: Any) -> Any:
-    """The mask that a tensor carries, or None."""
-    return getattr(tensor, "mask", None)
-
-
-# --- arguments --------------------------------------------------------------------------------------------
-
-
-def _shapes_of(value: Any) -> Any:
+def shapes_of(value: Any) -> Any:
+    """The shapes of the tensors in a structure, None for what is no tensor."""
     return _tree.map_structure(lambda t: tuple(t.shape) if hasattr(t, "shape") else None, value)
 
 
@@ -528,89 +377,3 @@ def _zeros_like(fills: tuple[int, int], leaf: Any) -> Any:
         return leaf
     shape = [fills[min(axis, 1)] if size is None else size for axis, size in enumerate(leaf.shape)]
     return Tensor(np.zeros(shape, leaf.dtype))
-
-
-def _regularizer(value: Any) -> Any:
-    from ranvier import regularizers
-
-    return regularizers.get(value)
-
-
-def plain_dtype(dtype: Any) -> Any:
-    """The name of a dtype that Keras may have written as a DTypePolicy."""
-    return dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
-
-
-def _checked_dtype(layer: str, dtype: Any) -> str:
-    if dtype is None:
-        return config.floatx()
-    if dtype not in ("float32", "float64", "int32", "int64", "uint8", "bool"):
-        raise ValueError(f"{layer}: dtype must be 'float32' or 'float64' (layers do not mix precisions), got {dtype!r}")
-    return str(dtype)
-
-
-def _input_shape_argument(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
-    """``input_shape=`` or ``input_dim=`` of the first layer of a Sequential, without the batch axis."""
-    shape = kwargs.pop("input_shape", None)
-    size = kwargs.pop("input_dim", None)
-    if shape is not None:
-        return tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    return (size,) if size is not None else None
-
-
-_old_names = {
-    "output_dim": "units",
-    "nb_filter": "filters",
-    "border_mode": "padding",
-    "subsample": "strides",
-    "init": "kernel_initializer",
-    "W_regularizer": "kernel_regularizer",
-    "b_regularizer": "bias_regularizer",
-    "dim_ordering": "data_format",
-    "batch_input_shape": "rv.Input(batch_shape=...)",
-    "input_length": "nothing: the length is read from the input",
-    "weights": "set_weights(...) after building",
-}
-
-
-_keras_only = {  # options that we lack, as Keras writes them where they are not used
-    "quantization_config": None,
-    "zero_output_for_mask": False,
-    "renorm": False,
-    "renorm_clipping": None,
-    "renorm_momentum": 0.99,
-    "sparse": False,
-    "ragged": False,
-    "optional": False,
-}
-
-
-def _unknown_arguments(layer_class: type[Layer], kwargs: dict[str, Any]) -> ValueError:
-    names = {**_old_names, **layer_class.renamed_arguments}
-    hints = "".join(f"; {k!r} is an old name, today: {names[k]}" for k in kwargs if k in names)
-    return ValueError(f"Unrecognized keyword arguments passed to {layer_class.__name__}: {kwargs}{hints}")
-
-
-def _simple_arguments(layer: Layer, base: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with which a custom layer without ``get_config`` was made, if JSON can hold them, and those of
-    ``base`` that it takes."""
-    from ranvier.saving.registry import serialize_object
-
-    args, kwargs = layer._init_arguments
-    bound = inspect.signature(type(layer).__init__).bind(layer, *args, **kwargs)
-    bound.apply_defaults()
-    values = dict(list(bound.arguments.items())[1:])
-    takes_all = False
-    for name, parameter in inspect.signature(type(layer).__init__).parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            values.update(values.pop(name, {}))
-            takes_all = True
-        if parameter.kind is parameter.VAR_POSITIONAL and values.pop(name, ()):
-            raise NotImplementedError(f"Layer {type(layer).__name__} takes *{name}: define get_config() to save it")
-    try:
-        values = {name: serialize_object(value) for name, value in values.items()}
-    except (TypeError, ValueError) as error:
-        raise NotImplementedError(
-            f"Layer {type(layer).__name__} was made with arguments that cannot be saved ({error}): define get_config()"
-        ) from None
-    return {**values, **{name: value for name, value in base.items() if takes_all or name in values}}

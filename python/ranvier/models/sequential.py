@@ -6,8 +6,9 @@ import inspect
 from typing import Any
 
 from ranvier import _tree
+from ranvier.layers.arguments import plain_dtype
 from ranvier.layers.core import InputLayer
-from ranvier.layers.layer import Layer, _shapes_of, _Signature, plain_dtype
+from ranvier.layers.layer import Layer, _Signature, shapes_of
 from ranvier.layers.symbolic import KerasTensor
 from ranvier.models.graph import Graph
 from ranvier.models.model import Model
@@ -115,7 +116,7 @@ class Sequential(Model):
         self.built = True
 
     def _build_for(self, signature: _Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        shape = _shapes_of(args[0] if args else next(iter(kwargs.values())))
+        shape = shapes_of(args[0] if args else next(iter(kwargs.values())))
         if _tree.is_shape(shape) and shape:
             self.build((None, *shape[1:]))
         self.built = True

@@ -151,7 +151,7 @@ class Trainer:
     def __getattr__(self, name: str) -> Any:
         if name in _GONE:
             raise AttributeError(f"Keras has dropped {name}, and Ranvier does not have it: write model.{_GONE[name]}")
-        return super().__getattr__(name)  # type: ignore[misc]
+        return object.__getattribute__(self, name)  # raises again, with the message of a property that failed
 
     @property
     def output_names(self) -> list[str] | None:
