@@ -115,14 +115,15 @@ def test_trajectory_as_keras(optimizer: str) -> None:
     settings = {"metrics": ["accuracy"], "weighted_metrics": ["accuracy"]}
     options = {"batch_size": 16, "epochs": 3, "shuffle": False, "verbose": 0, "validation_split": 0.2}
     options["sample_weight"] = np.random.default_rng(2).random(50)
-    results, start = [], None
+    rng = np.random.default_rng(4)
+    start = [rng.normal(size=shape) / 3 for shape in ((6, 8), (8,), (8, 4), (4,))]
+    results = []
     before = keras.config.floatx()
     keras.config.set_floatx("float64")
     try:
         for package in (keras, rv):
             model = regularized_model(package)
             model.compile(optimizer, "sparse_categorical_crossentropy", **settings)
-            start = model.get_weights() if start is None else start
             model.set_weights(start)
             history = model.fit(x, y, **options).history
             scores = model.evaluate(x, y, verbose=0, return_dict=True)
@@ -136,7 +137,7 @@ def test_trajectory_as_keras(optimizer: str) -> None:
         np.testing.assert_allclose(history[name], values, rtol=1e-6, err_msg=name)
         np.testing.assert_allclose(scores.get(name, 0), expected_scores.get(name, 0), rtol=1e-6, err_msg=name)
     # Keras on PyTorch computes float64 models in part in float32: the test below shows on whose side the digits are.
-    np.testing.assert_allclose(predictions, expected_predictions, rtol=1e-6)
+    np.testing.assert_allclose(predictions, expected_predictions, rtol=1e-5)
     for ours, theirs in zip(weights, expected_weights, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
 
@@ -178,6 +179,7 @@ def test_several_outputs_as_keras(form: str) -> None:
         settings = {"loss": {"kind": "sparse_categorical_crossentropy", "size": "mse"}}
         settings |= {"loss_weights": {"kind": 0.5, "size": 2.0}, "metrics": {"size": ["mae"]}}
         labels = {"size": size, "kind": y}
+    keras.utils.set_random_seed(1)
     theirs, ours = two_outputs(keras), two_outputs(rv)
     ours.set_weights(theirs.get_weights())
     theirs.compile("sgd", **settings)

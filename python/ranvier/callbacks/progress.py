@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from ranvier.callbacks.callback import Callback, Logs
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import losses, ops
+from ranvier import ops
 from ranvier.autograd import no_grad
+from ranvier.losses import functions
 from ranvier.losses.functions import same_rank
 from ranvier.metrics.metric import Mean, MeanMetricWrapper
 from ranvier.tensor import Tensor, as_tensor
@@ -26,14 +27,14 @@ class MeanSquaredError(_ErrorMetric):
     """
 
     def __init__(self, name: str = "mean_squared_error", dtype: str | None = None) -> None:
-        super().__init__(losses.mean_squared_error, name, dtype)
+        super().__init__(functions.mean_squared_error, name, dtype)
 
 
 class MeanAbsoluteError(_ErrorMetric):
     """The mean of absolute differences. Source: Keras ``metrics.MeanAbsoluteError``."""
 
     def __init__(self, name: str = "mean_absolute_error", dtype: str | None = None) -> None:
-        super().__init__(losses.mean_absolute_error, name, dtype)
+        super().__init__(functions.mean_absolute_error, name, dtype)
 
 
 class RootMeanSquaredError(Mean):
@@ -65,7 +66,7 @@ class BinaryCrossentropy(_ErrorMetric):
         label_smoothing: float = 0,
     ) -> None:
         super().__init__(
-            losses.binary_crossentropy, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing
+            functions.binary_crossentropy, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing
         )
 
 
@@ -81,7 +82,7 @@ class CategoricalCrossentropy(_ErrorMetric):
         axis: int = -1,
     ) -> None:
         super().__init__(
-            losses.categorical_crossentropy,
+            functions.categorical_crossentropy,
             name,
             dtype,
             from_logits=from_logits,
@@ -102,7 +103,7 @@ class SparseCategoricalCrossentropy(_ErrorMetric):
         axis: int = -1,
     ) -> None:
         super().__init__(
-            losses.sparse_categorical_crossentropy,
+            functions.sparse_categorical_crossentropy,
             name,
             dtype,
             from_logits=from_logits,
