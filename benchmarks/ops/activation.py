@@ -27,12 +27,17 @@ def forward(name: str) -> OpBench:
         ours = rv.Tensor(x)
         op = getattr(rv.ops, name)
         reference = getattr(rv.reference, f"{name}_forward")
-        options = (True,) if name == "gelu" else ()
+        options = {"gelu": (True,), "leaky_relu": (0.2,), "elu": (1.0,), "threshold": (0.0, True)}.get(name, ())
         found: dict[str, Callable[[], Any]] = {"ranvier": lambda: op(ours), "numpy": lambda: reference(x, *options)}
         if torch is not None:
             theirs = torch.from_numpy(x)
             peers = torch.nn.functional
-            peer = (lambda t: peers.gelu(t, approximate="tanh")) if name == "gelu" else getattr(peers, name)
+            spelled: dict[str, Callable[[Any], Any]] = {
+                "gelu": lambda t: peers.gelu(t, approximate="tanh"),
+                "leaky_relu": lambda t: peers.leaky_relu(t, 0.2),
+                "threshold": lambda t: torch.heaviside(t, torch.ones(())),
+            }
+            peer = spelled.get(name) or getattr(peers, name)
             found["torch"] = lambda: peer(theirs)
         return found
 
@@ -67,7 +72,9 @@ def backward(name: str) -> OpBench:
     return OpBench(name=f"{name}_gradient", shapes=SIZES, prepare=prepare, flops=lambda n: 0, bytes=lambda n: 3 * 4 * n)
 
 
+FORWARD = ("threshold", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "sigmoid", "tanh")
+
 BENCHES = [
-    *[forward(name) for name in ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "sigmoid", "tanh")],
+    *[forward(name) for name in FORWARD],
     *[backward(name) for name in ("relu", "gelu", "silu", "sigmoid", "tanh")],
 ]

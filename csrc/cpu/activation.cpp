@@ -1,3 +1,5 @@
+// threshold, and the loops of relu, leaky_relu, elu, selu, gelu, silu, softplus, sigmoid and tanh, whose
+// formulas and slopes stand in cpu/activation_math.h, where the epilogues of dense find them too.
 #include "ops/activation.h"
 
 #include "cpu/activation_math.h"

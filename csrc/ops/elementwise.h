@@ -9,6 +9,7 @@
 
 namespace ranvier {
 
+// isnan, isfinite and logical_not give bool; the others x's dtype.
 enum class UnaryOp : uint8_t {
   Negative,
   Exp,
