@@ -49,31 +49,48 @@ void copy(const T* from, T* to, int64_t n) {
   memcpy(to, from, sizeof(T) * static_cast<uint64_t>(n));
 }
 
-// The gates of one row from their sums, in place, and the state they lead to.
+// Whether both kernels stay in L2 from step to step, and enough rows share each reading of them. Then a step
+// multiplies by both, and its sums never leave the cache; else the products with x are done for all steps at once.
 template <typename T>
-void advance_row(T* z, T* h, T* c, int64_t units) {
+bool multiplies_x_per_step(const LstmSizes& s) {
+  return s.batch >= 16 && (s.inputs + s.units) * 4 * s.units * static_cast<int64_t>(sizeof(T)) <= 768 * 1024;
+}
+
+// The gates of one row from their sums z, to which those already in `gates` are added if `kAdd`, and the state
+// they lead to.
+template <typename T, bool kAdd>
+void advance_row(const T* z, T* gates, T* h, T* c, int64_t units) {
   for (int64_t j = 0; j < units; j += kWidth<T>) {
     const int64_t left = min_of(kWidth<T>, units - j);
-    const Vec<T> i = sigmoid(load_partial(z + j, left));
-    const Vec<T> f = sigmoid(load_partial(z + units + j, left));
-    const Vec<T> g = tanh(load_partial(z + 2 * units + j, left));
-    const Vec<T> o = sigmoid(load_partial(z + 3 * units + j, left));
+    const auto sum = [&](int64_t gate) {
+      const Vec<T> of_h = load_partial(z + gate * units + j, left);
+      return kAdd ? load_partial(gates + gate * units + j, left) + of_h : of_h;
+    };
+    const Vec<T> i = sigmoid(sum(0));
+    const Vec<T> f = sigmoid(sum(1));
+    const Vec<T> g = tanh(sum(2));
+    const Vec<T> o = sigmoid(sum(3));
     const Vec<T> next = fma(f, load_partial(c + j, left), i * g);
-    store_partial(z + j, i, left);
-    store_partial(z + units + j, f, left);
-    store_partial(z + 2 * units + j, g, left);
-    store_partial(z + 3 * units + j, o, left);
+    store_partial(gates + j, i, left);
+    store_partial(gates + units + j, f, left);
+    store_partial(gates + 2 * units + j, g, left);
+    store_partial(gates + 3 * units + j, o, left);
     store_partial(c + j, next, left);
     store_partial(h + j, o * tanh(next), left);
   }
 }
 
 template <typename T>
-void forward_step(const LstmForward<T>& p, int64_t step, int64_t begin, int64_t end) {
+void forward_step(const LstmForward<T>& p, int64_t step, int64_t begin, int64_t end, T* sums) {
   const LstmSizes& s = p.sizes;
   const int64_t at = s.go_backwards ? s.steps - 1 - step : step;
-  multiply(p.h + begin * s.units, s.units, p.recurrent_kernel, p.gates + (begin * s.steps + at) * 4 * s.units,
-           s.steps * 4 * s.units, end - begin, 4 * s.units, s.units, true);
+  const bool with_x = multiplies_x_per_step<T>(s);
+  if (with_x) {
+    multiply(p.x + (begin * s.steps + at) * s.inputs, s.steps * s.inputs, p.kernel, sums, 4 * s.units, end - begin,
+             4 * s.units, s.inputs, false, p.bias);
+  }
+  multiply(p.h + begin * s.units, s.units, p.recurrent_kernel, sums, 4 * s.units, end - begin, 4 * s.units, s.units,
+           with_x);
   for (int64_t row = begin; row < end; ++row) {
     const int64_t here = row * s.steps + at;
     T* h = p.h + row * s.units;
@@ -82,7 +99,13 @@ void forward_step(const LstmForward<T>& p, int64_t step, int64_t begin, int64_t 
     copy(c, p.c_before + here * s.units, s.units);
     T* output = p.outputs + (row * s.steps + step) * s.units;
     if (p.mask == nullptr || p.mask[here]) {
-      advance_row(p.gates + here * 4 * s.units, h, c, s.units);
+      const T* z = sums + (row - begin) * 4 * s.units;
+      T* gates = p.gates + here * 4 * s.units;
+      if (with_x) {
+        advance_row<T, false>(z, gates, h, c, s.units);
+      } else {
+        advance_row<T, true>(z, gates, h, c, s.units);
+      }
       copy(h, output, s.units);
     } else if (step > 0) {
       copy(output - s.units, output, s.units);
@@ -96,9 +119,13 @@ template <typename T>
 void lstm_forward(const LstmForward<T>& p) {
   const LstmSizes& s = p.sizes;
   if (s.batch == 0) return;
-  multiply(p.x, s.inputs, p.kernel, p.gates, 4 * s.units, s.batch * s.steps, 4 * s.units, s.inputs, false, p.bias);
+  if (!multiplies_x_per_step<T>(s)) {
+    multiply(p.x, s.inputs, p.kernel, p.gates, 4 * s.units, s.batch * s.steps, 4 * s.units, s.inputs, false, p.bias);
+  }
   over_batch(s, [&](int64_t begin, int64_t end) {
-    for (int64_t step = 0; step < s.steps; ++step) forward_step(p, step, begin, end);
+    const uint64_t values = static_cast<uint64_t>((end - begin) * 4 * s.units);
+    T* sums = static_cast<T*>(thread_scratch(kScratchOuter, sizeof(T) * values));
+    for (int64_t step = 0; step < s.steps; ++step) forward_step(p, step, begin, end, sums);
   });
 }
 

@@ -31,7 +31,7 @@ struct LstmForward {
   T* h;                       // (batch, units): initial state in, final state out
   T* c;
   T* outputs;   // (batch, steps, units)
-  T* gates;     // (batch, steps, 4 units): i, f, g, o after their activations
+  T* gates;     // (batch, steps, 4 units): i, f, g, o after their activations (masked steps: anything)
   T* h_before;  // (batch, steps, units): the states that each step started from
   T* c_before;
 };

@@ -14,7 +14,7 @@ WEIGHTS = ("x", "kernel", "recurrent_kernel", "bias", "initial_h", "initial_c")
 
 
 @st.composite
-def lstm_calls(draw: Any, max_batch: int = 20, max_steps: int = 5, max_units: int = 20, scale: float = 1.0) -> Call:
+def lstm_calls(draw: Any, max_batch: int = 24, max_steps: int = 5, max_units: int = 20, scale: float = 1.0) -> Call:
     n, steps = draw(st.integers(0, max_batch)), draw(st.integers(0, max_steps))
     inputs, units = draw(st.integers(0, max_units)), draw(st.integers(1, max_units))
     seed = draw(seeds)
