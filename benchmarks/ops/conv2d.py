@@ -107,6 +107,31 @@ def prepare_kernel_gradient(**shape: Any) -> dict[str, Any]:
     return contenders
 
 
+# A generator that doubles the side twice: images, side before, channels before and after.
+TRANSPOSE_SHAPES = (
+    {"images": 32, "size": 7, "channels": 128, "filters": 64},
+    {"images": 32, "size": 14, "channels": 64, "filters": 32},
+)
+
+
+def prepare_transpose(images: int, size: int, channels: int, filters: int) -> dict[str, Any]:
+    """4x4 kernels with stride 2 and padding "same"."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(images, size, size, channels)).astype(np.float32)
+    w = rng.normal(size=(4, 4, filters, channels)).astype(np.float32)
+    ours = [rv.Tensor(v).array for v in (x, w)]
+    geometry = ([2, 2], "same", [], [1, 1])
+    contenders: dict[str, Any] = {
+        "ranvier": lambda: rv._core.conv2d_transpose_forward(*ours, None, *geometry),
+        "numpy": lambda: rv.reference.conv2d_transpose_forward(x, w, None, *geometry),
+    }
+    if torch is not None:
+        theirs = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).contiguous(memory_format=torch.channels_last)
+        kernel = torch.from_numpy(w.transpose(3, 2, 0, 1).copy()).contiguous(memory_format=torch.channels_last)
+        contenders["torch"] = lambda: torch.conv_transpose2d(theirs, kernel, stride=2, padding=1)
+    return contenders
+
+
 BENCHES = [
     OpBench(name="conv2d", shapes=SHAPES, prepare=prepare_forward, flops=flops, bytes=moved),
     OpBench(
@@ -117,4 +142,13 @@ BENCHES = [
         bytes=moved,
     ),
     OpBench(name="conv2d_kernel_gradient", shapes=SHAPES, prepare=prepare_kernel_gradient, flops=flops, bytes=moved),
+    OpBench(
+        name="conv2d_transpose",
+        shapes=TRANSPOSE_SHAPES,
+        prepare=prepare_transpose,
+        flops=lambda images, size, channels, filters: 2.0 * images * size**2 * 16 * channels * filters,
+        bytes=lambda images, size, channels, filters: (
+            4.0 * (images * size**2 * (channels + 4 * filters) + 16 * channels * filters)
+        ),
+    ),
 ]

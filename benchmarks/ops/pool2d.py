@@ -69,8 +69,48 @@ def prepare_average(**shape: int) -> dict[str, Any]:
     return contenders
 
 
+def prepare_global_max(**shape: int) -> dict[str, Any]:
+    """The maximum of each channel."""
+    x, ours, theirs = tensors(**shape)
+    contenders: dict[str, Any] = {"ranvier": lambda: rv.ops.global_max_pool2d(ours), "numpy": lambda: x.max((1, 2))}
+    if torch is not None:
+        contenders["torch"] = lambda: torch.amax(theirs, (2, 3))
+    return contenders
+
+
+def prepare_global_average(**shape: int) -> dict[str, Any]:
+    """The mean of each channel."""
+    x, ours, theirs = tensors(**shape)
+    contenders: dict[str, Any] = {"ranvier": lambda: rv.ops.global_avg_pool2d(ours), "numpy": lambda: x.mean((1, 2))}
+    if torch is not None:
+        contenders["torch"] = lambda: torch.mean(theirs, (2, 3))
+    return contenders
+
+
+GLOBAL_SHAPES = ({"images": 32, "size": 7, "channels": 512}, {"images": 64, "size": 13, "channels": 32})
+
+
+def read_once(images: int, size: int, channels: int) -> float:
+    """Bytes of the inputs."""
+    return 4.0 * images * channels * size**2
+
+
 BENCHES = [
     OpBench(name="max_pool2d", shapes=SHAPES, prepare=prepare_max, flops=lambda **_: 0, bytes=moved),
     OpBench(name="max_pool2d_gradient", shapes=SHAPES, prepare=prepare_max_gradient, flops=lambda **_: 0, bytes=moved),
     OpBench(name="avg_pool2d", shapes=SHAPES, prepare=prepare_average, flops=lambda **_: 0, bytes=moved),
+    OpBench(
+        name="global_max_pool2d",
+        shapes=GLOBAL_SHAPES,
+        prepare=prepare_global_max,
+        flops=lambda **_: 0,
+        bytes=read_once,
+    ),
+    OpBench(
+        name="global_avg_pool2d",
+        shapes=GLOBAL_SHAPES,
+        prepare=prepare_global_average,
+        flops=lambda **_: 0,
+        bytes=read_once,
+    ),
 ]

@@ -157,7 +157,7 @@ void max_forward_places(const T* x, T* y, Index* places, const Pool2dShape& s) {
 }
 
 template <typename T>
-void max_forward(const T* x, T* y, Argmax argmax, const Pool2dShape& s) {
+void max_pool2d_forward(const T* x, T* y, Argmax argmax, const Pool2dShape& s) {
   if (argmax.places == nullptr) return max_forward_places<T, uint8_t, false>(x, y, nullptr, s);
   if (argmax.wide) return max_forward_places<T, int32_t, true>(x, y, static_cast<int32_t*>(argmax.places), s);
   max_forward_places<T, uint8_t, true>(x, y, static_cast<uint8_t*>(argmax.places), s);
@@ -230,7 +230,7 @@ void max_backward_places(const T* dy, const Index* places, T* dx, const Pool2dSh
 }
 
 template <typename T>
-void max_backward(const T* dy, Argmax argmax, T* dx, const Pool2dShape& s) {
+void max_pool2d_backward(const T* dy, Argmax argmax, T* dx, const Pool2dShape& s) {
   if (argmax.wide) return max_backward_places(dy, static_cast<const int32_t*>(argmax.places), dx, s);
   max_backward_places(dy, static_cast<const uint8_t*>(argmax.places), dx, s);
 }
@@ -257,13 +257,13 @@ void max_gather_places(const T* x, const Index* places, T* y, const Pool2dShape&
 }
 
 template <typename T>
-void max_gather(const T* x, Argmax argmax, T* y, const Pool2dShape& s) {
+void max_pool2d_gather(const T* x, Argmax argmax, T* y, const Pool2dShape& s) {
   if (argmax.wide) return max_gather_places(x, static_cast<const int32_t*>(argmax.places), y, s);
   max_gather_places(x, static_cast<const uint8_t*>(argmax.places), y, s);
 }
 
 template <typename T>
-void average_forward(const T* x, T* y, const Pool2dShape& s) {
+void avg_pool2d_forward(const T* x, T* y, const Pool2dShape& s) {
   each_output<T>(s, [&](int64_t image, int64_t p, int64_t q, Span rows, Span columns) {
     const int64_t out = output_at(s, image, p, q), row_pitch = s.window.width.size * s.channels;
     const T* corner = x + input_at(s, image, rows.begin, columns.begin);
@@ -283,7 +283,7 @@ void average_forward(const T* x, T* y, const Pool2dShape& s) {
 }
 
 template <typename T>
-void average_backward(const T* dy, T* dx, const Pool2dShape& s) {
+void avg_pool2d_backward(const T* dy, T* dx, const Pool2dShape& s) {
   each_input<T>(s, [&](int64_t image, int64_t row, int64_t column, Span rows, Span columns) {
     const int64_t in = input_at(s, image, row, column);
     for (int64_t c = 0; c < s.channels; c += kWidth<T>) {
@@ -306,8 +306,10 @@ void average_backward(const T* dy, T* dx, const Pool2dShape& s) {
 
 extern const PerType<Pool2dKernels> pool2d_kernels;
 const PerType<Pool2dKernels> pool2d_kernels = {
-    {max_forward<float>, max_backward<float>, max_gather<float>, average_forward<float>, average_backward<float>},
-    {max_forward<double>, max_backward<double>, max_gather<double>, average_forward<double>, average_backward<double>},
+    {max_pool2d_forward<float>, max_pool2d_backward<float>, max_pool2d_gather<float>, avg_pool2d_forward<float>,
+     avg_pool2d_backward<float>},
+    {max_pool2d_forward<double>, max_pool2d_backward<double>, max_pool2d_gather<double>, avg_pool2d_forward<double>,
+     avg_pool2d_backward<double>},
 };
 
 }  // namespace RANVIER_ISA

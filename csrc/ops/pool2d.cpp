@@ -63,7 +63,7 @@ std::pair<Array, std::optional<Array>> max_pool2d_forward(const Array& inputs, c
   if (with_argmax) argmax = Array::empty(pooled(shape), place, inputs.device());
   dispatch(op, inputs, [&](const KernelTable& kernels, auto type) {
     using T = decltype(type);
-    kernels.pool2d.template get<T>().max_forward(
+    kernels.pool2d.template get<T>().max_pool2d_forward(
         inputs.data<T>(), y.data<T>(), argmax ? places_of(*argmax) : Argmax{nullptr, place == DType::Int32}, shape);
   });
   return {y, argmax};
@@ -87,7 +87,7 @@ Array max_pool2d_backward(const Array& dy, const Array& argmax, const Sides& inp
   check_argmax(op, argmax, shape);
   dispatch(op, dy, [&](const KernelTable& kernels, auto type) {
     using T = decltype(type);
-    kernels.pool2d.template get<T>().max_backward(dy.data<T>(), places_of(argmax), dx.data<T>(), shape);
+    kernels.pool2d.template get<T>().max_pool2d_backward(dy.data<T>(), places_of(argmax), dx.data<T>(), shape);
   });
   return dx;
 }
@@ -103,7 +103,7 @@ Array max_pool2d_gather(const Array& x, const Array& argmax, const Sides& pool_s
   Array y = Array::empty(pooled(shape), x.dtype(), x.device());
   dispatch(op, x, [&](const KernelTable& kernels, auto type) {
     using T = decltype(type);
-    kernels.pool2d.template get<T>().max_gather(x.data<T>(), places_of(argmax), y.data<T>(), shape);
+    kernels.pool2d.template get<T>().max_pool2d_gather(x.data<T>(), places_of(argmax), y.data<T>(), shape);
   });
   return y;
 }
@@ -115,7 +115,7 @@ Array avg_pool2d_forward(const Array& inputs, const Sides& pool_size, const Side
   Array y = Array::empty(pooled(shape), inputs.dtype(), inputs.device());
   dispatch(op, inputs, [&](const KernelTable& kernels, auto type) {
     using T = decltype(type);
-    kernels.pool2d.template get<T>().average_forward(inputs.data<T>(), y.data<T>(), shape);
+    kernels.pool2d.template get<T>().avg_pool2d_forward(inputs.data<T>(), y.data<T>(), shape);
   });
   return y;
 }
@@ -131,7 +131,7 @@ Array avg_pool2d_backward(const Array& dy, const Sides& input_size, const Sides&
   check_shape(op, "dy", dy, pooled(shape));
   dispatch(op, dy, [&](const KernelTable& kernels, auto type) {
     using T = decltype(type);
-    kernels.pool2d.template get<T>().average_backward(dy.data<T>(), dx.data<T>(), shape);
+    kernels.pool2d.template get<T>().avg_pool2d_backward(dy.data<T>(), dx.data<T>(), shape);
   });
   return dx;
 }

@@ -1,6 +1,6 @@
 // Maximum and average pooling of NHWC images, and their gradients.
-//   max      y[n,p,q,c] = max over the window of x;  dx: dy goes to the first maximum in window order
-//   average  y[n,p,q,c] = mean over the part of the window that lies in the image;  dx: dy / that count
+//   max_pool2d  y[n,p,q,c] = max over the window of x;  dx: dy goes to the first maximum in window order
+//   avg_pool2d  y[n,p,q,c] = mean over the part of the window that lies in the image;  dx: dy / that count
 // A NaN in a window is its maximum (the first one, if there are several).
 #pragma once
 
@@ -25,11 +25,11 @@ struct Argmax {
 
 template <typename T>
 struct Pool2dKernels {
-  void (*max_forward)(const T* x, T* y, Argmax argmax, const Pool2dShape& shape);  // places may be null
-  void (*max_backward)(const T* dy, Argmax argmax, T* dx, const Pool2dShape& shape);
-  void (*max_gather)(const T* x, Argmax argmax, T* y, const Pool2dShape& shape);  // y = x at the places
-  void (*average_forward)(const T* x, T* y, const Pool2dShape& shape);
-  void (*average_backward)(const T* dy, T* dx, const Pool2dShape& shape);
+  void (*max_pool2d_forward)(const T* x, T* y, Argmax argmax, const Pool2dShape& shape);  // places may be null
+  void (*max_pool2d_backward)(const T* dy, Argmax argmax, T* dx, const Pool2dShape& shape);
+  void (*max_pool2d_gather)(const T* x, Argmax argmax, T* y, const Pool2dShape& shape);  // y = x at the places
+  void (*avg_pool2d_forward)(const T* x, T* y, const Pool2dShape& shape);
+  void (*avg_pool2d_backward)(const T* dy, T* dx, const Pool2dShape& shape);
 };
 
 }  // namespace ranvier

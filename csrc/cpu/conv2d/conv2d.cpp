@@ -52,6 +52,7 @@ Phase make_phase(const WindowAxis& w, int64_t start) {
   return phase;
 }
 
+// Also conv2d_transpose_forward, which is why there may be a bias.
 template <typename T>
 void input_gradient(const T* dy, const T* w, const T* bias, T* dx, const Conv2dShape& shape) {
   const WindowAxis &h = shape.window.height, &v = shape.window.width;
