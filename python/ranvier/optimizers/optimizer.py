@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -203,13 +204,16 @@ class Optimizer:
         if len(grads) == 0:
             return
         variables = self._known(grads, trainable_variables)
-        present = [i for i, g in enumerate(grads) if g is not None]
-        if len(present) < len(grads):
-            self._warn_of_missing([v for v, g in zip(variables, grads, strict=True) if g is None], len(present))
-        parameters = [variables[i] for i in present]
-        places = [self._index[id(v)] for v in parameters]
-        gradients = [as_tensor(grads[i], v.dtype, v.device) for i, v in zip(present, parameters, strict=True)]
-        slots = {name: [all_of[p] for p in places] for name, all_of in self._slots.items()}
+        parameters, slots = list(variables), self._slots
+        if any(g is None for g in grads):
+            missing = [v for v, g in zip(variables, grads, strict=True) if g is None]
+            self._warn_of_missing(missing, len(grads) - len(missing))
+            parameters = [v for v, g in zip(variables, grads, strict=True) if g is not None]
+        gradients = [g for g in grads if g is not None]
+        if not same_objects(parameters, self._trainable_variables):
+            places = [self._index[id(v)] for v in parameters]
+            slots = {name: [all_of[p] for p in places] for name, all_of in self._slots.items()}
+        gradients = [as_tensor(g, v.dtype, v.device) for g, v in zip(gradients, parameters, strict=True)]
         self.step(
             parameters,
             gradients,
@@ -224,7 +228,7 @@ class Optimizer:
             constraint = getattr(variable, "constraint", None)
             if constraint is not None:
                 variable.assign(constraint(variable.detach()))
-        self._iterations.assign(np.int64(int(self._iterations) + 1))
+        self._iterations.array.numpy()[...] += 1  # no tape holds it: no version to raise
 
     def _known(self, grads: Sequence[Any], trainable_variables: Sequence[Tensor] | None) -> Sequence[Tensor]:
         kind = type(self).__name__
@@ -236,7 +240,7 @@ class Optimizer:
             self.build(trainable_variables)
         if len(grads) != len(trainable_variables):
             raise ValueError(f"{kind}: {len(grads)} gradients for {len(trainable_variables)} variables")
-        for variable in trainable_variables:
+        for variable in () if same_objects(trainable_variables, self._trainable_variables) else trainable_variables:
             if id(variable) not in self._index:
                 raise ValueError(
                     f"{kind}: unknown variable {getattr(variable, 'path', variable)!r}; an optimizer steps the "
@@ -277,6 +281,11 @@ class Optimizer:
 
         rate = config.get("learning_rate")
         return cls(**{**config, "learning_rate": deserialize_object(rate)} if isinstance(rate, dict) else config)
+
+
+def same_objects(a: Sequence[Any], b: Sequence[Any]) -> bool:
+    """Whether two lists hold the very same objects in the same order."""
+    return len(a) == len(b) and all(map(operator.is_, a, b))
 
 
 def check_fraction(kind: str, name: str, value: Any) -> float:
