@@ -51,6 +51,25 @@ def prepare_forward(**shape: int) -> dict[str, Any]:
     return thunks
 
 
+def prepare_cell(batch: int, inputs: int, units: int) -> dict[str, Any]:
+    """One step: a decoder's, where the call itself counts."""
+    p = Problem(batch, 1, inputs, units)
+    x, kernel, recurrent_kernel, bias = (t.array for t in p.ours)
+    state = rv.Tensor(p.dy[:, 0]).array
+    thunks: dict[str, Any] = {
+        "ranvier": lambda: _core.lstm_forward(x, kernel, recurrent_kernel, bias, state, state, None, False)
+    }
+    if torch is not None:
+        torch_x, torch_state = p.torch_x.detach(), p.torch_dy[:, 0].contiguous()[None]
+
+        def torch_cell() -> Any:
+            with torch.no_grad():
+                return p.torch_lstm(torch_x, (torch_state, torch_state))
+
+        thunks["torch"] = torch_cell
+    return thunks
+
+
 def prepare_training(**shape: int) -> dict[str, Any]:
     """Forward and backward as a user calls them."""
     p = Problem(**shape)
@@ -78,7 +97,16 @@ def moved(batch: int, steps: int, inputs: int, units: int) -> float:
     return 4.0 * (batch * steps * (inputs + 7 * units) + 4 * units * (inputs + units))
 
 
+CELL_SHAPES = ({"batch": 1, "inputs": 128, "units": 128}, {"batch": 32, "inputs": 128, "units": 128})
+
 BENCHES = [
+    OpBench(
+        name="lstm_cell",
+        shapes=CELL_SHAPES,
+        prepare=prepare_cell,
+        flops=lambda **shape: flops(steps=1, **shape),
+        bytes=lambda **shape: moved(steps=1, **shape),
+    ),
     OpBench(name="lstm", shapes=SHAPES, prepare=prepare_forward, flops=flops, bytes=moved),
     OpBench(
         name="lstm with gradient",

@@ -80,6 +80,7 @@ void advance_row(const T* z, T* gates, T* h, T* c, int64_t units) {
   }
 }
 
+// One step: all of lstm_cell.
 template <typename T>
 void forward_step(const LstmForward<T>& p, int64_t step, int64_t begin, int64_t end, T* sums) {
   const LstmSizes& s = p.sizes;

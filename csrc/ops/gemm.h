@@ -1,6 +1,7 @@
-// Matrix products: C = op(A) op(B), with what usually follows one fused into the last write of C.
+// Matrix products: C = op(A) op(B), with what usually follows one fused into the last write of C. matmul is the
+// bare product (or a batch of them), dense adds bias and activation.
 //
-// Other kernels (dense, recurrent, convolution) call these as well. Inside parallel_for a product runs
+// Other kernels (recurrent, convolution) call these as well. Inside parallel_for a product runs
 // serially on the calling thread. It uses the scratch slots kScratchA and kScratchB.
 #pragma once
 

@@ -60,7 +60,7 @@ const T* data_or_null(const OptionalArray& array) {
   return array ? array->data<T>() : nullptr;
 }
 
-// outputs, h, c, and for the gradient: gates, h_before, c_before.
+// For lstm, and lstm_cell as a sequence of one step: outputs, h, c, and for the gradient: gates, h_before, c_before.
 std::tuple<Array, Array, Array, Array, Array, Array> lstm_forward(
     const Array& x, const Array& kernel, const Array& recurrent_kernel, const OptionalArray& bias,
     const OptionalArray& initial_h, const OptionalArray& initial_c, const OptionalArray& mask, bool go_backwards) {

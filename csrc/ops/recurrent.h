@@ -1,7 +1,8 @@
 // Long short-term memory over a whole sequence (curriculum F44; gates in Keras' order i, f, g, o):
 //   z_t = x_t W + h_{t-1} U + b        i, f, o = sigmoid(z), g = tanh(z)
 //   c_t = f c_{t-1} + i g              h_t = o tanh(c_t)
-// A masked step leaves h and c as they are and repeats the previous output (zeros before the first).
+// lstm_cell is a sequence of one step. A masked step leaves h and c as they are and repeats the previous output (zeros
+// before the first).
 #pragma once
 
 #include <cstdint>

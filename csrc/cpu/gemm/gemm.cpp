@@ -268,6 +268,7 @@ GemmArguments<T> column_as_row(const GemmArguments<T>& g) {
   return row;
 }
 
+// The product behind matmul, dense and its gradients.
 template <typename T>
 void gemm(const GemmArguments<T>& product) {
   if (product.m == 0 || product.n == 0) return;

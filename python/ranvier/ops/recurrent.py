@@ -77,7 +77,7 @@ def lstm(
     >>> import numpy as np, ranvier as rv
     >>> y, h, c = rv.ops.lstm(np.ones((1, 2, 3)), np.ones((3, 4)), np.ones((1, 4)))
     >>> y.numpy().round(3).tolist()
-    [[[0.716], [0.935]]]
+    [[[0.704], [0.933]]]
     """
     inputs = (x, kernel, recurrent_kernel, bias, initial_h, initial_c, mask)
     outputs, h, c = Lstm.apply(*inputs, go_backwards=go_backwards)
@@ -94,7 +94,7 @@ def lstm_cell(x: Any, h: Any, c: Any, kernel: Any, recurrent_kernel: Any, bias: 
     >>> zero = np.zeros((1, 1))
     >>> h, c = rv.ops.lstm_cell(np.ones((1, 3)), zero, zero, np.ones((3, 4)), np.ones((1, 4)))
     >>> h.numpy().round(3)
-    array([[0.716]])
+    array([[0.704]])
     """
     x = as_tensor(x)
     if x.ndim != 2:

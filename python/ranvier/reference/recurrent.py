@@ -1,4 +1,4 @@
-"""Long short-term memory over a sequence in NumPy, forward and backward through time."""
+"""Long short-term memory over a sequence in NumPy, forward and backward through time; lstm_cell is one step of it."""
 
 from __future__ import annotations
 
