@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
+from ranvier import _core
 
 DTYPES = ("bool", "uint8", "int32", "int64", "float16", "bfloat16", "float32", "float64")
 NUMPY_DTYPES = tuple(d for d in DTYPES if d != "bfloat16")
@@ -260,3 +261,21 @@ def test_many_axes_and_empty_shapes() -> None:
         dx, dy = rv.grad(x * y, [x, y], np.ones(expected))
         assert dx.shape == left
         np.testing.assert_array_equal(dy.numpy(), np.zeros(right))
+
+
+@pytest.mark.parametrize("isa", _core._usable_isas())
+def test_powers_at_special_values(isa: str) -> None:
+    """C's rules for signs, ones, zeros, whole exponents and Inf; float32 is float64's power, rounded."""
+    _core._set_isa(isa)
+    special = [0.0, 1, 2, 3, 0.5, 1.5, 7, np.inf, 1e38, 1e-45, 2.0**23 + 1, 2.0**24, 2.0**24 + 2]
+    values = np.array([*special, *(-v for v in special), np.nan], np.float32)
+    base, exponent = np.meshgrid(values, values)
+    with np.errstate(all="ignore"):
+        exact = np.power(base.astype(np.float64), exponent.astype(np.float64))
+    for dtype in ("float32", "float64"):
+        ours = rv.ops.power(rv.Tensor(base, dtype=dtype), rv.Tensor(exponent, dtype=dtype)).numpy()
+        with np.errstate(all="ignore"):
+            expected = exact.astype(dtype)
+        number = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(ours[number]), np.signbit(expected[number]))
+        np.testing.assert_allclose(ours, expected, rtol=float(np.finfo(dtype).eps))

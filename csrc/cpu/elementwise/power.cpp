@@ -1,7 +1,6 @@
-// power: libm for floats, squaring for integers.
-#include <math.h>
-
+// power: float32 by double vectors, float64 by libm, integers by squaring.
 #include "cpu/elementwise/walk.h"
+#include "cpu/simd_math.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
@@ -18,13 +17,79 @@ RANVIER_INLINE T integer_power(T base, T exponent) {
   return T(result);
 }
 
+// The exponents that are nearly all that are ever used.
 template <typename T>
-void floating_power(const void* a, const void* b, void* y, const Broadcast& shape) {
-  binary_loop<T, T>(a, b, y, shape, [](T p, T q) {
-    if (q == T(2)) return T(p * p);  // nearly every exponent that is ever used
-    if (q == T(1)) return p;
-    if (q == T(3)) return T(double(p) * p * p);
-    return T(::pow(double(p), double(q)));
+RANVIER_INLINE bool power_shortcut(T p, T q, T& y) {
+  if (q == T(2)) y = p * p;
+  if (q == T(3)) y = T(double(p) * p * p);
+  if (q == T(1)) y = p;
+  return q == T(1) || q == T(2) || q == T(3);
+}
+
+void power64(const void* a, const void* b, void* y, const Broadcast& shape) {
+  binary_loop<double, double>(a, b, y, shape, [](double p, double q) {
+    double r;
+    return power_shortcut(p, q, r) ? r : ::pow(p, q);
+  });
+}
+
+// e^(q log|p|) in double: far more digits than float32 keeps. Then C's rules for signs, ones and Inf. The
+// exponents come from float32, so that those from 2^24 on are even.
+RANVIER_INLINE Vec<double> wide_power(Vec<double> p, Vec<double> q) {
+  typedef IntVec<double> Mask;
+  const Vec<double> a = magnitude<double>(p), one = broadcast<double>(1), round = broadcast<double>(0x1.8p52);
+  const Vec<double> h = q * 0.5;
+  const Mask large = magnitude<double>(q) >= 0x1p24;
+  const Mask whole = large | ((q + round) - round == q);
+  const Mask odd = whole & ~large & ((h + round) - round != h);
+  Vec<double> y = exp(q * log(a));
+  y = select((a == 1.0) & (q == q), one, y);
+  y = select(odd, with_sign_of<double>(y, p), y);
+  y = select((p < 0.0) & (p > -INFINITY) & ~whole & (q == q), broadcast<double>(NAN), y);
+  return select((q == 0.0) | (p == 1.0), one, y);
+}
+
+// float32 in memory, float64 in registers; a step of 0 repeats one number.
+typedef float NarrowVec __attribute__((vector_size(kVectorBytes / 2)));
+
+RANVIER_INLINE Vec<double> load_widened(const float* p, int64_t step, int64_t lanes) {
+  if (step == 0) return broadcast<double>(*p);
+  NarrowVec narrow{};
+  if (lanes == kWidth<double>) {
+    memcpy(&narrow, p, sizeof(narrow));
+  } else {
+    for (int64_t i = 0; i < lanes; ++i) narrow[i] = p[i];
+  }
+  return __builtin_convertvector(narrow, Vec<double>);
+}
+
+RANVIER_INLINE void store_narrowed(float* p, Vec<double> v, int64_t lanes) {
+  const NarrowVec narrow = __builtin_convertvector(v, NarrowVec);
+  if (lanes == kWidth<double>) {
+    memcpy(p, &narrow, sizeof(narrow));
+  } else {
+    for (int64_t i = 0; i < lanes; ++i) p[i] = narrow[i];
+  }
+}
+
+void power32(const void* a, const void* b, void* y, const Broadcast& shape) {
+  const int last = shape.axes - 1;
+  const int64_t step_a = shape.strides[0][last], step_b = shape.strides[1][last];
+  each_run(shape, [&](const int64_t* offsets, int64_t out, int64_t count) {
+    const float* p = static_cast<const float*>(a) + offsets[0];
+    const float* q = static_cast<const float*>(b) + offsets[1];
+    float* r = static_cast<float*>(y) + out;
+    float unused;
+    if (step_b == 0 && power_shortcut(1.0f, *q, unused)) {
+      for (int64_t i = 0; i < count; ++i) power_shortcut(p[i * step_a], *q, r[i]);
+      return;
+    }
+    for (int64_t i = 0; i < count; i += kWidth<double>) {
+      const int64_t lanes = min_of(kWidth<double>, count - i);
+      store_narrowed(
+          r + i, wide_power(load_widened(p + i * step_a, step_a, lanes), load_widened(q + i * step_b, step_b, lanes)),
+          lanes);
+    }
   });
 }
 
@@ -32,8 +97,8 @@ void floating_power(const void* a, const void* b, void* y, const Broadcast& shap
 
 void elementwise_power(DType dtype, const void* a, const void* b, void* y, const Broadcast& shape) {
   switch (dtype) {
-    case DType::Float32: return floating_power<float>(a, b, y, shape);
-    case DType::Float64: return floating_power<double>(a, b, y, shape);
+    case DType::Float32: return power32(a, b, y, shape);
+    case DType::Float64: return power64(a, b, y, shape);
     case DType::Int32: return binary_loop<int32_t, int32_t>(a, b, y, shape, integer_power<int32_t, uint32_t>);
     case DType::Int64: return binary_loop<int64_t, int64_t>(a, b, y, shape, integer_power<int64_t, uint64_t>);
     default: return binary_loop<uint8_t, uint8_t>(a, b, y, shape, integer_power<uint8_t, uint32_t>);

@@ -57,7 +57,7 @@ def divide_forward(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
 
 
 def power_forward(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
-    return np.power(x1, x2)
+    return np.power(*np.broadcast_arrays(x1, x2))  # beside a lone 1/2 NumPy takes a root, which is NaN at -Inf
 
 
 def maximum_forward(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
