@@ -70,6 +70,18 @@ def test_reductions_of_nothing(device: str) -> None:
                 op(empty, 0)
 
 
+@DEVICES
+def test_the_first_of_several_extremes_and_nans_is_the_place(device: str) -> None:
+    rng = np.random.default_rng(0)
+    x = np.round(rng.normal(size=(200, 90)))
+    with_nan = np.where(rng.random(x.shape) < 0.03, np.nan, x)
+    for values in (x, with_nan, with_nan.astype(np.float32), x.astype(np.int32)):
+        for axis in (None, 0, np.int64(1)):
+            with rv.device(device):
+                np.testing.assert_array_equal(ops.argmax(values, axis).numpy(), np.argmax(values, axis))
+                np.testing.assert_array_equal(ops.argmin(values, axis).numpy(), np.argmin(values, axis))
+
+
 def test_dtypes_of_results() -> None:
     for dtype in ("int32", "int64", "uint8", "bool"):
         x = rv.Tensor(np.ones((2, 3), dtype))

@@ -85,9 +85,9 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     at = axis_within("split", axis, x.ndim, f"shape {x.shape}")
     length = x.shape[at]
     if np.iterable(indices_or_sections):
-        cuts = [operator.index(i) for i in indices_or_sections]  # type: ignore[union-attr]
+        cuts = [operator.index(i) for i in indices_or_sections]
     else:
-        parts = operator.index(indices_or_sections)  # type: ignore[arg-type]
+        parts = operator.index(indices_or_sections)
         if parts <= 0 or length % parts:
             raise ValueError(f"split: axis {axis} of shape {x.shape} cannot be cut into {parts} equal parts")
         cuts = [length // parts * i for i in range(1, parts)]
