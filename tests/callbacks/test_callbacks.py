@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -233,11 +235,35 @@ def test_a_line_per_epoch(verbose: Any, terminal: bool, monkeypatch: pytest.Monk
             assert part in line
 
 
-def test_the_bar_ends_full_with_metrics_and_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = shown("auto", True, monkeypatch)
-    last = text.replace("\n", "\r").rstrip("\r ").split("\r")[-1]
-    for part in ("Epoch 2/2", "100%", "64/64", "samples/s", "loss: ", "val_accuracy: "):
+def test_the_bar_shows_metrics_and_speed_and_gives_way_to_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ranvier.callbacks.progress._INTERVAL", 0.0)
+    frames = shown("auto", True, monkeypatch).replace("\n", "\r").split("\r")
+    bars = [frame for frame in frames if "Epoch 2/2:" in frame]
+    for part in ("100%", "64/64", "samples/s", "loss: ", "accuracy: "):
+        assert part in bars[-1]
+    last = [frame for frame in frames if frame.strip()][-1]
+    for part in ("Epoch 2/2 - ", "samples/s - ", "loss: ", "val_accuracy: "):
         assert part in last
+
+
+def test_a_terminal_that_tells_no_size_shows_the_bar() -> None:
+    pty = pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
+    code = (
+        "import numpy as np, ranvier as rv\n"
+        "model = rv.Sequential([rv.Input((3,)), rv.layers.Dense(1)])\n"
+        "model.compile('sgd', 'mse')\n"
+        "model.fit(np.zeros((64, 3)), np.zeros((64, 1)))\n"
+    )
+    process, screen = pty.fork()
+    if process == 0:
+        os.execv(sys.executable, [sys.executable, "-c", code])
+    text = b""
+    with contextlib.suppress(OSError):  # the end of a pseudo-terminal's output
+        while chunk := os.read(screen, 65536):
+            text += chunk
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    for part in (b"Epoch 1/1:   0%|", b"0/64", b"Epoch 1/1 - ", b"samples/s", b"loss: "):
+        assert part in text
 
 
 def test_the_bar_is_closed_when_training_fails(monkeypatch: pytest.MonkeyPatch) -> None:

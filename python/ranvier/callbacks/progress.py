@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from typing import Any
@@ -24,11 +26,23 @@ def format_logs(logs: Any) -> str:
     return " - ".join(shown)
 
 
-class ProgressBar(Callback):
-    """Shows progress: ``verbose`` 1 draws a bar with loss, metrics and samples per second, 2 prints a line per epoch.
+def _width() -> dict[str, Any]:
+    """The terminal's width as tqdm wants it told; terminals that say 0 (in containers) would show no bar at all."""
+    try:
+        known = os.get_terminal_size(sys.stdout.fileno()).columns > 0
+    except (OSError, ValueError):
+        known = False
+    if known:
+        return {"dynamic_ncols": True}
+    size = shutil.get_terminal_size((100, 24))
+    return {"ncols": size.columns, "nrows": size.lines}
 
-    The bar is drawn at most ten times a second, and only then are metrics read; where the output is no terminal it
-    is drawn once per epoch.
+
+class ProgressBar(Callback):
+    """Shows progress: ``verbose`` 1 draws a bar with loss, metrics and samples per second, then a line per epoch.
+
+    The bar is drawn at most ten times a second, and only then are metrics read. ``verbose`` 2, and an output that is
+    no terminal, leave it out.
     """
 
     def __init__(self) -> None:
@@ -82,9 +96,7 @@ class ProgressBar(Callback):
 
     def close(self) -> None:
         self._fitting = False
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        self._close_bar()
 
     def _start(self, title: str) -> None:
         self._title = title
@@ -99,9 +111,9 @@ class ProgressBar(Callback):
                 desc=title,
                 unit=" samples",
                 file=sys.stdout,
-                dynamic_ncols=True,
+                **_width(),
                 mininterval=0,
-                leave=True,
+                leave=False,
             )
 
     def _step(self, logs: Logs) -> None:
@@ -118,19 +130,16 @@ class ProgressBar(Callback):
         self._bar.update(self._seen - self._bar.n)
 
     def _finish(self, logs: Logs) -> None:
-        if self._bar is not None:
-            if self._bar.total is None or self._bar.total < self._seen:
-                self._bar.total = self._seen
-            self._draw(logs)
-            self.close_bar()
-        elif self.verbose:
+        """The bar gives way to a line that no narrow terminal cuts off."""
+        self._close_bar()
+        if self.verbose:
             # The rate is that of the steps alone; the seconds include validation.
             stepping = (self._steps_ended or time.perf_counter()) - self._begin
             rate = f"{self._seen / stepping:,.0f} samples/s" if stepping > 0 else ""
             parts = [self._title, f"{time.perf_counter() - self._begin:.1f}s", rate, format_logs(logs or {})]
             print(" - ".join(part for part in parts if part), flush=True)
 
-    def close_bar(self) -> None:
-        """Leaves the bar on the screen as it is."""
-        self._bar.close()
-        self._bar = None
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -67,6 +67,8 @@ def _draw_curve(axes: Any, curves: dict[str, list[float]], name: str, title: str
     axes.set_xlabel("epoch")
     axes.set_ylabel(name.replace("_", " "))
     axes.xaxis.get_major_locator().set_params(integer=True)
+    if len(epochs) == 1:
+        axes.set_xlim(0, 2)  # a single point gets whole epochs on its axis too
     axes.grid(alpha=0.3)
     axes.legend()
 
