@@ -254,12 +254,12 @@ def load(folder: Any, data: bytes) -> Any:
 def test_no_flipped_byte_goes_unnoticed(saved: bytes, data: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("flip")
     damaged = bytearray(saved)
+    header = 8 + struct.unpack("<Q", saved[:8])[0]
     for _ in range(data.draw(st.integers(1, 4))):
-        place = data.draw(st.integers(0, len(saved) - 1))
-        damaged[place] ^= data.draw(st.integers(1, 255))
+        first, last = data.draw(st.sampled_from([(header, len(saved)), (0, header)]))
+        damaged[data.draw(st.integers(first, last - 1))] ^= data.draw(st.integers(1, 255))
     if damaged == saved:
         return
-    header = 8 + struct.unpack("<Q", saved[:8])[0]
     try:
         load(folder, bytes(damaged))
     except ValueError as error:

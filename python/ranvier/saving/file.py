@@ -159,7 +159,7 @@ def _header(data: memoryview) -> tuple[dict[str, Any], memoryview]:
 
 def _description(metadata: Any) -> dict[str, Any]:
     text = metadata.get("ranvier") if isinstance(metadata, dict) else None
-    if not isinstance(text, str):
+    if not isinstance(text, str) or metadata.get("format") != "ranvier":
         raise _Damaged("it is a safetensors file but holds no Ranvier model (no 'ranvier' in its metadata)")
     if metadata.get("ranvier_crc32") != f"{zlib.crc32(text.encode('utf-8', 'replace')):08x}":
         raise _Damaged("its description is damaged (wrong checksum)")
