@@ -36,7 +36,6 @@ void gather(const void* x, const int64_t* indices, void* y, TableShape s, int64_
 }
 
 constexpr int64_t kColumns = 64;       // a thread's share of wide rows
-constexpr int64_t kRowRanges = 8;      // ranges of rows, each with its owner, where rows are narrow
 constexpr int64_t kSerialWork = 8192;  // elements below which one thread does all
 
 // The updates that fall on rows begin_row..end_row, columns begin..end, in the order of the indices.
@@ -53,8 +52,11 @@ void add_rows(const T* updates, const int64_t* indices, T* y, TableShape s, int6
 
 template <typename T>
 void scatter_add_of(const void* from, const int64_t* indices, void* to, TableShape s) {
+  // Narrow rows: each thread looks through all indices for its own. However rows are shared out, the order is theirs.
   const bool small = s.count * s.width <= kSerialWork;
-  const int64_t parts = small ? 1 : s.width >= 2 * kColumns ? ceil_div(s.width, kColumns) : min_of(kRowRanges, s.rows);
+  const int64_t parts = small                     ? 1
+                        : s.width >= 2 * kColumns ? ceil_div(s.width, kColumns)
+                                                  : min_of(num_threads(), s.rows);
   const bool by_columns = !small && s.width >= 2 * kColumns;
   const int64_t rows_each = ceil_div(s.rows, parts);
   parallel(0, s.outer * parts, small ? grain_for(s.count * s.width) : 1, [&](int64_t first, int64_t last) {
