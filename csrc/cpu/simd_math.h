@@ -117,7 +117,7 @@ RANVIER_INLINE Vec<T> with_sign_of(Vec<T> x, Vec<T> sign) {
 
 template <typename T>
 RANVIER_INLINE Vec<T> clamp(Vec<T> x, T low, T high) {  // a NaN stays
-  return min(max(x, broadcast<T>(low)), broadcast<T>(high));
+  return select(x < low, broadcast<T>(low), select(x > high, broadcast<T>(high), x));
 }
 
 // --- exponentials ---------------------------------------------------------------------------------------
@@ -132,15 +132,34 @@ RANVIER_INLINE Vec<T> reduce_exponent(Vec<T> x, IntVec<T>& k) {
   return fma(n, broadcast<T>(-C::kLn2Low), fma(n, broadcast<T>(-C::kLn2High), x));
 }
 
+// y * 2^k with one rounding, for any k that a finite result may need.
+template <typename T>
+RANVIER_INLINE Vec<T> scale_by_power(Vec<T> y, IntVec<T> k);
+#if defined(__AVX512F__)
+template <>
+RANVIER_INLINE Vec<float> scale_by_power<float>(Vec<float> y, IntVec<float> k) {
+  return (Vec<float>)_mm512_scalef_ps((__m512)y, _mm512_cvtepi32_ps((__m512i)k));
+}
+template <>
+RANVIER_INLINE Vec<double> scale_by_power<double>(Vec<double> y, IntVec<double> k) {
+  return (Vec<double>)_mm512_scalef_pd((__m512d)y, _mm512_cvtepi64_pd((__m512i)k));
+}
+#else
+template <typename T>
+RANVIER_INLINE Vec<T> scale_by_power(Vec<T> y, IntVec<T> k) {  // in two steps, of which the last alone rounds
+  typedef MathConstants<T> C;
+  const IntVec<T> half = (IntVec<T>)((typename C::Bits)(k + 4 * C::kBias) >> 1) - 2 * C::kBias;
+  return y * power_of_two<T>(half) * power_of_two<T>(k - half);
+}
+#endif
+
 template <typename T>
 RANVIER_INLINE Vec<T> exp_of(Vec<T> x) {
   typedef MathConstants<T> C;
   IntVec<T> k;
   const Vec<T> r = reduce_exponent<T>(clamp<T>(x, C::kExpLow, C::kExpHigh), k);
   const Vec<T> y = T(1) + fma(r * r, polynomial<T>(r, C::kExp), r);
-  // 2^k in two steps: the last multiplication alone rounds, overflows or underflows.
-  const IntVec<T> half = (IntVec<T>)((typename C::Bits)(k + 4 * C::kBias) >> 1) - 2 * C::kBias;
-  return y * power_of_two<T>(half) * power_of_two<T>(k - half);
+  return scale_by_power<T>(y, k);
 }
 
 template <typename T>
