@@ -13,6 +13,7 @@ import math
 from typing import Any
 
 from ranvier import _core
+from ranvier._kernels import kernels_for
 from ranvier.autograd import Function, is_recording
 from ranvier.tensor import Tensor, as_tensor, wrap
 
@@ -116,12 +117,19 @@ def _result_narrow(x1: Any, x2: Any) -> str | None:
     return dtype if dtype in _NARROW else None
 
 
-def _binary(function: type[Function], x1: Any, x2: Any) -> Tensor:
+def _binary(function: type[Function], x1: Any, x2: Any, floating: bool = False) -> Tensor:
+    """``floating`` takes integers to float32."""
     a, b = _pair(x1, x2)
+    if floating and a.array.dtype in _INTEGERS:
+        a, b = cast(a, "float32"), cast(b, "float32")
     y = function.apply(a, b)
-    if (a is not x1 or b is not x2) and (narrow := _result_narrow(x1, x2)) is not None:
-        return cast(y, narrow)
-    return y
+    return y if a is x1 and b is x2 else _narrowed(y, x1, x2)
+
+
+def _narrowed(y: Tensor, x1: Any, x2: Any) -> Tensor:
+    """Back to 16 bits where the operands promote to that."""
+    narrow = _result_narrow(x1, x2)
+    return y if narrow is None else cast(y, narrow)
 
 
 def _unary(function: type[Function], x: Any) -> Tensor:
@@ -302,15 +310,7 @@ def divide(x1: Any, x2: Any) -> Tensor:
     >>> rv.ops.divide(rv.Tensor([1, 2]), 4).numpy()
     array([0.25, 0.5 ], dtype=float32)
     """
-    a, b = _pair(x1, x2)
-    if a.array.dtype in _INTEGERS:
-        return Divide.apply(cast(a, "float32"), cast(b, "float32"))
-    return _binary(Divide, x1, x2) if (a is not x1 and b is not x2) else _narrowed(Divide.apply(a, b), x1, x2)
-
-
-def _narrowed(y: Tensor, x1: Any, x2: Any) -> Tensor:
-    narrow = _result_narrow(x1, x2)
-    return y if narrow is None else cast(y, narrow)
+    return _binary(Divide, x1, x2, floating=True)
 
 
 def power(x1: Any, x2: Any) -> Tensor:
@@ -612,13 +612,7 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
 
 def _compare(name: str, x1: Any, x2: Any) -> Tensor:
     a, b = _pair(x1, x2)
-    return wrap(getattr(_kernels(a), name)(a.array, b.array))
-
-
-def _kernels(x: Tensor) -> Any:
-    from ranvier._kernels import kernels_for
-
-    return kernels_for(x.array)
+    return wrap(getattr(kernels_for(a.array), name)(a.array, b.array))
 
 
 def equal(x1: Any, x2: Any) -> Tensor:
@@ -742,7 +736,7 @@ def _test(name: str, x: Any) -> Tensor:
     t = as_tensor(x)
     if t.array.dtype in _NARROW:
         t = cast(t, "float32")
-    return wrap(getattr(_kernels(t), name)(t.array))
+    return wrap(getattr(kernels_for(t.array), name)(t.array))
 
 
 # --- selection and casts ------------------------------------------------------------------------------------
