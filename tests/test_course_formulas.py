@@ -106,8 +106,8 @@ def test_f09_variants_of_the_squared_error() -> None:
     per_sample = ops.mean_squared_error(double(y), double(yh))
     near(per_sample, ((y - yh) ** 2).mean(1))  # B: 1/m sum; Keras: the mean over the elements
     near(ops.mean(per_sample), ((y - yh) ** 2).mean())
-    near(ops.half_sse(double(y), double(yh)), ((y - yh) ** 2).sum(1) / 2)  # C: 1/2 sum
-    near(ops.half_sse(double(y), double(yh)) / 4, ((y - yh) ** 2).sum(1) / 8)  # A: 1/(2m) sum
+    near(rv.losses.half_sse(double(y), double(yh)), ((y - yh) ** 2).sum(1) / 2)  # C: 1/2 sum
+    near(rv.losses.half_sse(double(y), double(yh)) / 4, ((y - yh) ** 2).sum(1) / 8)  # A: 1/(2m) sum
 
 
 def test_f10_cross_entropy() -> None:

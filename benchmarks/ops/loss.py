@@ -1,4 +1,4 @@
-"""Softmax cross-entropy, forward and backward, as a training step calls it; and a regression loss."""
+"""Losses with their gradients, as a training step calls them."""
 
 from __future__ import annotations
 
@@ -35,28 +35,42 @@ def prepare_cross_entropy(rows: int, classes: int) -> dict[str, Any]:
     return contenders
 
 
-def prepare_squared_error(rows: int, columns: int) -> dict[str, Any]:
-    """Mean squared errors of rows and their gradient."""
-    rng = np.random.default_rng(0)
-    labels, predictions = (rng.normal(size=(rows, columns)).astype(np.float32) for _ in range(2))
-    ones = np.ones(rows, np.float32)
-    our_labels, ours, our_ones = rv.Tensor(labels), rv.Tensor(predictions, requires_grad=True), rv.Tensor(ones)
+def prepare_pair(ours: Any, name: str, torch_name: str) -> Any:
+    """``prepare`` for a loss of two arrays of one shape: the losses, and the gradient of their sum."""
 
-    def numpy_step() -> Any:
-        losses = rv.reference.mean_squared_error_forward(labels, predictions)
-        return losses, rv.reference.mean_squared_error_backward(labels, predictions, ones)
+    def prepare(rows: int, columns: int) -> dict[str, Any]:
+        """Both arrays (rows, columns); labels in 0..1."""
+        rng = np.random.default_rng(0)
+        labels = rng.random((rows, columns)).astype(np.float32)
+        predictions = rng.normal(size=(rows, columns)).astype(np.float32)
+        our_labels, our_predictions = rv.Tensor(labels), rv.Tensor(predictions, requires_grad=True)
+        ones = np.ones(ours(our_labels, our_predictions).shape, np.float32)
+        our_ones = rv.Tensor(ones)
+        forward, backward = getattr(rv.reference, f"{name}_forward"), getattr(rv.reference, f"{name}_backward")
+        contenders: dict[str, Any] = {
+            "ranvier": lambda: rv.grad(ours(our_labels, our_predictions), our_predictions, our_ones),
+            "numpy": lambda: (forward(labels, predictions), backward(labels, predictions, ones)),
+        }
+        if torch is not None:
+            theirs = getattr(torch.nn.functional, torch_name)
+            their_labels, their_predictions = (
+                torch.from_numpy(labels),
+                torch.from_numpy(predictions).requires_grad_(True),
+            )
+            contenders["torch"] = lambda: torch.autograd.grad(
+                theirs(their_predictions, their_labels, reduction="sum"), their_predictions
+            )
+        return contenders
 
-    contenders: dict[str, Any] = {
-        "ranvier": lambda: rv.grad(rv.ops.mean_squared_error(our_labels, ours), ours, our_ones),
-        "numpy": numpy_step,
-    }
-    if torch is not None:
-        their_labels, theirs = torch.from_numpy(labels), torch.from_numpy(predictions).requires_grad_(True)
-        contenders["torch"] = lambda: torch.autograd.grad(
-            torch.nn.functional.mse_loss(theirs, their_labels, reduction="sum"), theirs
-        )
-    return contenders
+    return prepare
 
+
+PAIRS = (
+    (rv.ops.mean_squared_error, "mean_squared_error", "mse_loss"),
+    (rv.ops.mean_absolute_error, "mean_absolute_error", "l1_loss"),
+    (rv.ops.huber, "huber", "huber_loss"),
+    (rv.ops.sigmoid_cross_entropy, "sigmoid_cross_entropy", "binary_cross_entropy_with_logits"),
+)
 
 BENCHES = [
     OpBench(
@@ -70,11 +84,14 @@ BENCHES = [
         flops=lambda rows, classes: 0,
         bytes=lambda rows, classes: 3 * 4 * rows * classes,
     ),
-    OpBench(
-        name="mean_squared_error forward + backward",
-        shapes=({"rows": 128, "columns": 1}, {"rows": 128, "columns": 784}, {"rows": 4096, "columns": 1024}),
-        prepare=prepare_squared_error,
-        flops=lambda rows, columns: 0,
-        bytes=lambda rows, columns: 5 * 4 * rows * columns,
+    *(
+        OpBench(
+            name=f"{name} forward + backward",
+            shapes=({"rows": 128, "columns": 1}, {"rows": 128, "columns": 784}, {"rows": 4096, "columns": 1024}),
+            prepare=prepare_pair(op, name, torch_name),
+            flops=lambda rows, columns: 0,
+            bytes=lambda rows, columns: 5 * 4 * rows * columns,
+        )
+        for op, name, torch_name in PAIRS
     ),
 ]

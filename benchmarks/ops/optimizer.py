@@ -75,4 +75,28 @@ BENCHES = [
         flops=lambda tensors, size: 4 * tensors * size,
         bytes=lambda tensors, size: 5 * 4 * tensors * size,
     ),
+    OpBench(
+        name="adagrad_step",
+        shapes=SHAPES,
+        prepare=prepare_with(
+            1,
+            lambda *lists: rv.ops.adagrad_step(*lists, learning_rate=1e-3),
+            lambda *lists: rv.reference.adagrad_step(*lists, learning_rate=1e-3),
+            "Adagrad",
+        ),
+        flops=lambda tensors, size: 6 * tensors * size,
+        bytes=lambda tensors, size: 5 * 4 * tensors * size,
+    ),
+    OpBench(
+        name="adadelta_step",
+        shapes=SHAPES,
+        prepare=prepare_with(
+            2,
+            lambda *lists: rv.ops.adadelta_step(*lists, learning_rate=1e-3),
+            lambda *lists: rv.reference.adadelta_step(*lists, learning_rate=1e-3),
+            "Adadelta",
+        ),
+        flops=lambda tensors, size: 14 * tensors * size,
+        bytes=lambda tensors, size: 7 * 4 * tensors * size,
+    ),
 ]

@@ -47,7 +47,7 @@ T class_loss(const T* z, int64_t label, T peak, T logsum, double smoothing, int6
 }
 
 template <typename T>
-void softmax_forward(ClassLabels<T> labels, const T* logits, T* losses, T* statistics, LossShape shape) {
+void softmax_cross_entropy_forward(ClassLabels<T> labels, const T* logits, T* losses, T* statistics, LossShape shape) {
   const int64_t n = shape.columns;
   parallel(0, shape.rows, grain_for(8 * n), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
@@ -90,8 +90,8 @@ void softmax_row_backward(const T* z, const T* statistics, T dy, int64_t row, Cl
 }
 
 template <typename T>
-void softmax_backward(ClassLabels<T> labels, const T* logits, const T* statistics, const T* dy, T* dlogits,
-                      LossShape shape) {
+void softmax_cross_entropy_backward(ClassLabels<T> labels, const T* logits, const T* statistics, const T* dy,
+                                    T* dlogits, LossShape shape) {
   const int64_t n = shape.columns;
   parallel(0, shape.rows, grain_for(4 * n), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
@@ -111,7 +111,7 @@ RANVIER_INLINE Vec<T> log_one_plus(Vec<T> e) {
 }
 
 template <typename T>
-void sigmoid_forward(const T* labels, const T* logits, T* losses, int64_t count) {
+void sigmoid_cross_entropy_forward(const T* labels, const T* logits, T* losses, int64_t count) {
   parallel(0, ceil_div(count, kWidth<T>), grain_for(4 * kWidth<T>), [&](int64_t begin, int64_t end) {
     for (int64_t v = begin; v < end; ++v) {
       const int64_t i = v * kWidth<T>, left = min_of(kWidth<T>, count - i);
@@ -124,7 +124,7 @@ void sigmoid_forward(const T* labels, const T* logits, T* losses, int64_t count)
 }
 
 template <typename T>
-void sigmoid_backward(const T* labels, const T* logits, const T* dy, T* dlogits, int64_t count) {
+void sigmoid_cross_entropy_backward(const T* labels, const T* logits, const T* dy, T* dlogits, int64_t count) {
   parallel(0, ceil_div(count, kWidth<T>), grain_for(4 * kWidth<T>), [&](int64_t begin, int64_t end) {
     for (int64_t v = begin; v < end; ++v) {
       const int64_t i = v * kWidth<T>, left = min_of(kWidth<T>, count - i);
@@ -134,7 +134,8 @@ void sigmoid_backward(const T* labels, const T* logits, const T* dy, T* dlogits,
   });
 }
 
-// --- regression -----------------------------------------------------------------------------------------------
+// --- mean_squared_error, mean_absolute_error, huber: means of a penalty of y - t
+// -----------------------------------------------------------------------------------------------
 
 template <typename T, Regression kKind>
 RANVIER_INLINE Vec<T> penalty(Vec<T> e, T delta) {
@@ -207,10 +208,11 @@ void regression_backward(Regression kind, double delta, const T* labels, const T
 
 extern const PerType<LossKernels> loss_kernels;
 const PerType<LossKernels> loss_kernels = {
-    {softmax_forward<float>, softmax_backward<float>, sigmoid_forward<float>, sigmoid_backward<float>,
-     regression_forward<float>, regression_backward<float>},
-    {softmax_forward<double>, softmax_backward<double>, sigmoid_forward<double>, sigmoid_backward<double>,
-     regression_forward<double>, regression_backward<double>},
+    {softmax_cross_entropy_forward<float>, softmax_cross_entropy_backward<float>, sigmoid_cross_entropy_forward<float>,
+     sigmoid_cross_entropy_backward<float>, regression_forward<float>, regression_backward<float>},
+    {softmax_cross_entropy_forward<double>, softmax_cross_entropy_backward<double>,
+     sigmoid_cross_entropy_forward<double>, sigmoid_cross_entropy_backward<double>, regression_forward<double>,
+     regression_backward<double>},
 };
 
 }  // namespace RANVIER_ISA

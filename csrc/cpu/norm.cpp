@@ -196,7 +196,7 @@ RANVIER_INLINE void each_vector(const Block<T>& block, const At& at) {
 }
 
 template <typename T>
-void normalise(const T* x, const T* mean, const T* rstd, const T* gamma, const T* beta, T* y, NormShape shape) {
+void batch_norm_output(const T* x, const T* mean, const T* rstd, const T* gamma, const T* beta, T* y, NormShape shape) {
   each_block<T>(shape, [&](int64_t, const Block<T>& block) {
     T *centre = span_scratch<T>(kScratchA, block.span, 3), *scale = centre + block.span, *shift = scale + block.span;
     repeat(centre, shape.channels, block.span, [&](int64_t c) { return mean[c]; });
@@ -303,9 +303,9 @@ void input_gradient(const T* x, const T* dy, const T* mean, const T* rstd, const
 
 extern const PerType<NormKernels> norm_kernels;
 const PerType<NormKernels> norm_kernels = {
-    {batch_statistics<float>, moving_statistics<float>, normalise<float>, parameter_gradients<float>,
+    {batch_statistics<float>, moving_statistics<float>, batch_norm_output<float>, parameter_gradients<float>,
      input_gradient<float>},
-    {batch_statistics<double>, moving_statistics<double>, normalise<double>, parameter_gradients<double>,
+    {batch_statistics<double>, moving_statistics<double>, batch_norm_output<double>, parameter_gradients<double>,
      input_gradient<double>},
 };
 

@@ -122,26 +122,26 @@ Vec<T> constant(double value) {
 }
 
 template <typename T>
-void sgd(StepChunks<T> all, StepOptions step, SgdOptions sgd, bool has_velocity) {
+void sgd_step(StepChunks<T> all, StepOptions step, SgdOptions sgd, bool has_velocity) {
   const Vec<T> rate = constant<T>(step.learning_rate);
   if (!has_velocity) return each_element(all, step, PlainSgd<T>{rate});
   each_element(all, step, MomentumSgd<T>{rate, constant<T>(sgd.momentum), sgd.nesterov});
 }
 
 template <typename T>
-void adagrad(StepChunks<T> all, StepOptions step, double epsilon) {
+void adagrad_step(StepChunks<T> all, StepOptions step, double epsilon) {
   each_element(all, step, Adagrad<T>{constant<T>(step.learning_rate), constant<T>(epsilon)});
 }
 
 template <typename T>
-void adadelta(StepChunks<T> all, StepOptions step, double rho, double epsilon) {
+void adadelta_step(StepChunks<T> all, StepOptions step, double rho, double epsilon) {
   each_element(
       all, step,
       Adadelta<T>{constant<T>(step.learning_rate), constant<T>(rho), constant<T>(1 - rho), constant<T>(epsilon)});
 }
 
 template <typename T, bool kMomentum, bool kCentred>
-void rmsprop_of(StepChunks<T> all, StepOptions step, RmspropOptions o) {
+void rmsprop_with(StepChunks<T> all, StepOptions step, RmspropOptions o) {
   each_element(
       all, step,
       Rmsprop<T, kMomentum, kCentred>{constant<T>(step.learning_rate), constant<T>(o.rho), constant<T>(1 - o.rho),
@@ -149,24 +149,24 @@ void rmsprop_of(StepChunks<T> all, StepOptions step, RmspropOptions o) {
 }
 
 template <typename T>
-void rmsprop(StepChunks<T> all, StepOptions step, RmspropOptions options, bool has_momentum, bool centred) {
-  if (has_momentum && centred) return rmsprop_of<T, true, true>(all, step, options);
-  if (has_momentum) return rmsprop_of<T, true, false>(all, step, options);
-  if (centred) return rmsprop_of<T, false, true>(all, step, options);
-  rmsprop_of<T, false, false>(all, step, options);
+void rmsprop_step(StepChunks<T> all, StepOptions step, RmspropOptions options, bool has_momentum, bool centred) {
+  if (has_momentum && centred) return rmsprop_with<T, true, true>(all, step, options);
+  if (has_momentum) return rmsprop_with<T, true, false>(all, step, options);
+  if (centred) return rmsprop_with<T, false, true>(all, step, options);
+  rmsprop_with<T, false, false>(all, step, options);
 }
 
 template <typename T, bool kAmsgrad>
-void adam_of(StepChunks<T> all, StepOptions step, AdamOptions o) {
+void adam_with(StepChunks<T> all, StepOptions step, AdamOptions o) {
   each_element(all, step,
                Adam<T, kAmsgrad>{constant<T>(step.learning_rate * o.correction), constant<T>(1 - o.beta_1),
                                  constant<T>(1 - o.beta_2), constant<T>(o.epsilon)});
 }
 
 template <typename T>
-void adam(StepChunks<T> all, StepOptions step, AdamOptions options, bool amsgrad) {
-  if (amsgrad) return adam_of<T, true>(all, step, options);
-  adam_of<T, false>(all, step, options);
+void adam_step(StepChunks<T> all, StepOptions step, AdamOptions options, bool amsgrad) {
+  if (amsgrad) return adam_with<T, true>(all, step, options);
+  adam_with<T, false>(all, step, options);
 }
 
 // --- gradient norms: per chunk in double, so that the sum of squares of large float32 does not overflow -------
@@ -196,8 +196,10 @@ void sums_of_squares(StepChunks<T> all, double* sums) {
 
 extern const PerType<OptimizerKernels> optimizer_kernels;
 const PerType<OptimizerKernels> optimizer_kernels = {
-    {sums_of_squares<float>, sgd<float>, adagrad<float>, adadelta<float>, rmsprop<float>, adam<float>},
-    {sums_of_squares<double>, sgd<double>, adagrad<double>, adadelta<double>, rmsprop<double>, adam<double>},
+    {sums_of_squares<float>, sgd_step<float>, adagrad_step<float>, adadelta_step<float>, rmsprop_step<float>,
+     adam_step<float>},
+    {sums_of_squares<double>, sgd_step<double>, adagrad_step<double>, adadelta_step<double>, rmsprop_step<double>,
+     adam_step<double>},
 };
 
 }  // namespace RANVIER_ISA

@@ -1,8 +1,9 @@
 // Losses per sample, and their gradients with respect to the predictions.
-//   softmax cross-entropy  l_r = -sum_c t[r,c] log softmax(z_r)[c]        dz = dl_r (p * sum_c t - t)
-//   sigmoid cross-entropy  l   = max(z,0) - z t + log(1 + exp(-|z|))      dz = dl (sigmoid(z) - t)
+//   softmax_cross_entropy  l_r = -sum_c t[r,c] log softmax(z_r)[c]        dz = dl_r (p * sum_c t - t)
+//   sigmoid_cross_entropy  l   = max(z,0) - z t + log(1 + exp(-|z|))      dz = dl (sigmoid(z) - t)
 //   regression             l_r = 1/C sum_c f(y[r,c] - t[r,c])             dy = dl_r / C * f'(y - t)
-//     with f(e) = e^2, |e|, or Huber's e^2/2 up to delta and delta |e| - delta^2/2 beyond
+//     with f(e) = e^2 (mean_squared_error), |e| (mean_absolute_error), or e^2/2 up to delta and
+//     delta |e| - delta^2/2 beyond (huber)
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Batch normalisation over rows: x is (rows, channels), each channel normalised by itself.
+// batch_norm, batch normalisation over rows: x is (rows, channels), each channel normalised by itself.
 //   training   mean_c, var_c = mean and biased variance of x[:, c]; moving <- momentum moving + (1 - momentum) batch
 //   inference  mean_c, var_c = the moving ones
 //   y = (x - mean) rstd gamma + beta,  rstd = 1 / sqrt(var + epsilon)

@@ -1,12 +1,13 @@
 // Optimizer steps over lists of tensors, in place, in one pass over chunks of all of them.
 //   g <- clip(g);  p <- p - p * learning_rate * weight_decay;  then, per element (Keras 3's forms):
-//   sgd       v <- momentum v - lr g;  p += v  (nesterov: p += momentum v - lr g);  without momentum p -= lr g
-//   adagrad   s <- s + g^2;  p -= lr g / sqrt(s + eps)
-//   adadelta  s <- rho s + (1-rho) g^2;  d = -sqrt(u + eps) / sqrt(s + eps) g;  u <- rho u + (1-rho) d^2;  p += lr d
-//   rmsprop   s <- rho s + (1-rho) g^2;  centred: a <- rho a + (1-rho) g;  step = lr g / sqrt(s [- a^2] + eps)
-//             p -= step, or with momentum: m <- momentum m + step;  p -= m
-//   adam      m += (1-b1)(g - m);  s += (1-b2)(g^2 - s);  [amsgrad: h <- max(h, s), in place of s]
-//             p -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(s) + eps)
+//   sgd_step       v <- momentum v - lr g;  p += v  (nesterov: p += momentum v - lr g);  without momentum p -= lr g
+//   adagrad_step   s <- s + g^2;  p -= lr g / sqrt(s + eps)
+//   adadelta_step  s <- rho s + (1-rho) g^2;  d = -sqrt(u + eps) / sqrt(s + eps) g;  u <- rho u + (1-rho) d^2
+//                  p += lr d
+//   rmsprop_step   s <- rho s + (1-rho) g^2;  centred: a <- rho a + (1-rho) g;  step = lr g / sqrt(s [- a^2] + eps)
+//                  p -= step, or with momentum: m <- momentum m + step;  p -= m
+//   adam_step      m += (1-b1)(g - m);  s += (1-b2)(g^2 - s);  [amsgrad: h <- max(h, s), in place of s]
+//                  p -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(s) + eps)
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Softmax along rows, its logarithm, and their gradients.
+// softmax along rows, log_softmax (its logarithm), and their gradients.
 //   y[r,c]  = exp(x[r,c] - max_r) / sum_c exp(x[r,c] - max_r)     dx = y * (dy - sum_c dy*y)
 //   l[r,c]  = x[r,c] - max_r - log sum_c exp(x[r,c] - max_r)      dx = dl - exp(l) * sum_c dl
 // An axis other than the last is read in place: rows with a column stride.

@@ -9,7 +9,6 @@ from ranvier.autograd import Function, is_recording
 from ranvier.tensor import Tensor, as_tensor, wrap
 
 __all__ = [
-    "half_sse",
     "huber",
     "mean_absolute_error",
     "mean_squared_error",
@@ -193,17 +192,3 @@ def huber(labels: Any, predictions: Any, delta: float = 1.0) -> Tensor:
     array([1.5], dtype=float32)
     """
     return Huber.apply(*_labels_like(labels, predictions), delta=delta)
-
-
-def half_sse(labels: Any, predictions: Any) -> Tensor:
-    """Half the sum of squared differences over the last axis: (..., C) -> (...). Source: curriculum F09, form C.
-
-    Both of one shape and dtype, float32 or float64; errors as ``mean_squared_error``. Its gradient is
-    ``predictions - labels``, which is why worked examples use it.
-
-    >>> import ranvier as rv
-    >>> rv.ops.half_sse([[0.0, 1.0]], [[1.0, 3.0]]).numpy()
-    array([2.5], dtype=float32)
-    """
-    losses = mean_squared_error(labels, predictions)
-    return losses * (as_tensor(predictions).shape[-1] / 2)
