@@ -20,7 +20,9 @@ def generated() -> str:
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
         if done.returncode != 0:
             sys.exit(done.stdout + done.stderr)
-        return (Path(folder) / "ranvier" / "_core.pyi").read_text()
+        text = (Path(folder) / "ranvier" / "_core.pyi").read_text()
+    # The generator names NumPy's types without importing them.
+    return text.replace("import typing\n", "import typing\n\nimport numpy\n", 1)
 
 
 def main() -> None:

@@ -91,8 +91,8 @@ class _Saved:
     def tensor(self, owner: Function) -> Tensor:
         if self.array.version != self.version:
             raise RuntimeError(
-                f"{owner.name}: an array of shape {self.array.shape} that backward needs was changed in place after the "
-                f"forward pass (version {self.version} then, {self.array.version} now)"
+                f"{owner.name}: an array of shape {self.array.shape} that backward needs was changed in place after "
+                f"the forward pass (version {self.version} then, {self.array.version} now)"
             )
         if self.leaf is not None:
             return self.leaf

@@ -9,6 +9,12 @@ from collections.abc import Sequence
 import ranvier as rv
 
 
+def usage(arguments: argparse.Namespace) -> int:
+    """Without a command: what there is."""
+    parser().print_help(sys.stderr)
+    return 2
+
+
 def info(arguments: argparse.Namespace) -> int:
     """Prints what was built and what runs here."""
     for key, value in rv.build_info().items():
@@ -48,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="ranvier", description="Deep learning from the kernel up.")
     top.add_argument("--version", action="version", version=f"ranvier {rv.__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
-    top.set_defaults(run=lambda arguments: top.print_help(sys.stderr) or 2)
+    top.set_defaults(run=usage)
 
     command = commands.add_parser("info", help="what was built, and what runs here")
     command.set_defaults(run=info)
