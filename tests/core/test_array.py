@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ranvier._core import Array
 
 import ranvier as rv
 from ranvier import _core
+from ranvier._core import Array
 
 DTYPES = ["float32", "float64", "float16", "int32", "int64", "uint8", "bool"]
 
