@@ -86,7 +86,7 @@ class Pool {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
       for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { worker_loop(); });
-    } catch (const std::system_error&) {
+    } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch)
       // The system gives no more threads: work with those that there are.
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);

@@ -126,22 +126,25 @@ void refuse_negative(const Array& exponents) {
   }
 }
 
-Array binary(const char* op, BinaryOp kind, const Array& a, const Array& b) {
+// a OP b, or b OP a if exchanged; messages speak of a as x1 either way.
+Array binary(const char* op, BinaryOp kind, const Array& a, const Array& b, bool exchanged = false) {
   check_alike(op, {{"x1", a}, {"x2", b}});
   refuse_narrow(op, "x1", a);
   if (kind == BinaryOp::Divide || kind == BinaryOp::MaximumShare) check_floating(op, "x1", a);
   if (a.dtype() == DType::Bool) kind = on_bool(op, kind);
   if (kind == BinaryOp::Power && a.dtype() == DType::Int32) refuse_negative<int32_t>(b);
   if (kind == BinaryOp::Power && a.dtype() == DType::Int64) refuse_negative<int64_t>(b);
+  const Array& left = exchanged ? b : a;
+  const Array& right = exchanged ? a : b;
   const bool same = a.shape() == b.shape();
   Shape shape = same ? a.shape() : broadcast_shape(op, {{"x1", a}, {"x2", b}});
   const Shape flat{a.size()};  // equal shapes are one axis, whatever its parts
   const Broadcast plan =
-      same ? broadcast_along(op, flat, {&flat, &flat}) : broadcast_along(op, shape, {&a.shape(), &b.shape()});
+      same ? broadcast_along(op, flat, {&flat, &flat}) : broadcast_along(op, shape, {&left.shape(), &right.shape()});
   Array y = Array::empty(std::move(shape), compares(kind) ? DType::Bool : a.dtype(), a.device());
   if (y.size() == 0) return y;
   dispatch_untyped(op, a, [&](const KernelTable& kernels) {
-    kernels.elementwise.binary(kind, a.dtype(), a.raw(), b.raw(), y.raw(), plan);
+    kernels.elementwise.binary(kind, a.dtype(), left.raw(), right.raw(), y.raw(), plan);
   });
   return y;
 }
@@ -289,19 +292,28 @@ void bind_elementwise(py::module_& m) {
   struct Binary {
     const char* name;
     BinaryOp kind;
+    bool exchanged = false;
   };
   static constexpr Binary kBinary[] = {
-      {"add", BinaryOp::Add},           {"subtract", BinaryOp::Subtract},
-      {"multiply", BinaryOp::Multiply}, {"divide", BinaryOp::Divide},
-      {"power", BinaryOp::Power},       {"maximum", BinaryOp::Maximum},
-      {"minimum", BinaryOp::Minimum},   {"maximum_share", BinaryOp::MaximumShare},
-      {"equal", BinaryOp::Equal},       {"not_equal", BinaryOp::NotEqual},
-      {"less", BinaryOp::Less},         {"less_equal", BinaryOp::LessEqual},
+      {"add", BinaryOp::Add},
+      {"subtract", BinaryOp::Subtract},
+      {"multiply", BinaryOp::Multiply},
+      {"divide", BinaryOp::Divide},
+      {"power", BinaryOp::Power},
+      {"maximum", BinaryOp::Maximum},
+      {"minimum", BinaryOp::Minimum},
+      {"maximum_share", BinaryOp::MaximumShare},
+      {"equal", BinaryOp::Equal},
+      {"not_equal", BinaryOp::NotEqual},
+      {"less", BinaryOp::Less},
+      {"less_equal", BinaryOp::LessEqual},
+      {"greater", BinaryOp::Less, true},
+      {"greater_equal", BinaryOp::LessEqual, true},
   };
   for (const Binary& op : kBinary) {
     m.def((std::string(op.name) + "_forward").c_str(),
-          [op](const Array& x1, const Array& x2) { return binary(op.name, op.kind, x1, x2); }, "x1"_a, "x2"_a,
-          releases_gil());
+          [op](const Array& x1, const Array& x2) { return binary(op.name, op.kind, x1, x2, op.exchanged); }, "x1"_a,
+          "x2"_a, releases_gil());
   }
   m.def("where_forward", &where_forward, "condition"_a, "x1"_a, "x2"_a, releases_gil());
   m.def("clip_forward", &clip_forward, "x"_a, "x_min"_a, "x_max"_a, releases_gil());

@@ -177,7 +177,7 @@ def arithmetic(op: Any, slopes: Callable[..., dict[str, Any]], **more: Any) -> O
 
 
 def comparison(op: Any) -> OpSpec:
-    return OpSpec(op=op, calls=two(few), bound=exact, refused=(unalike(op.__name__.replace("greater", "less")),))
+    return OpSpec(op=op, calls=two(few), bound=exact, refused=(unalike(op.__name__),))
 
 
 def function(op: Any, slope: Callable[..., Any], **more: Any) -> OpSpec:

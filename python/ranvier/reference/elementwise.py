@@ -19,6 +19,8 @@ __all__ = [
     "expm1_forward",
     "isfinite_forward",
     "isnan_forward",
+    "greater_equal_forward",
+    "greater_forward",
     "less_equal_forward",
     "less_forward",
     "log1p_forward",
@@ -87,6 +89,14 @@ def less_forward(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
 
 def less_equal_forward(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
     return np.less_equal(x1, x2)
+
+
+def greater_forward(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
+    return np.greater(x1, x2)
+
+
+def greater_equal_forward(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
+    return np.greater_equal(x1, x2)
 
 
 def negative_forward(x: np.ndarray) -> np.ndarray:
