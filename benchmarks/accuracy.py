@@ -24,7 +24,7 @@ SYSTEMS = {
 def main() -> None:
     """Trains each system asked for with seeds 1, 2 and 3, and prints its accuracies beside the target."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("system", nargs="*", default=list(SYSTEMS), choices=[*SYSTEMS, []])
+    parser.add_argument("system", nargs="*", metavar="S11|S12|S21", help="default: all")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     (x_train, y_train), (x_test, y_test) = rv.datasets.mnist.load_data()
