@@ -2,21 +2,6 @@
 
 from importlib import import_module
 
-FAMILIES = (
-    "activation",
-    "conv2d",
-    "elementwise",
-    "embedding",
-    "gemm",
-    "loss",
-    "norm",
-    "optimizer",
-    "pool2d",
-    "random",
-    "recurrent",
-    "reduce",
-    "shape",
-    "softmax",
-)
+from ranvier.rooms import FAMILIES
 
 ALL_SPECS = [spec for family in FAMILIES for spec in import_module(f"tests.specs.{family}").SPECS]
