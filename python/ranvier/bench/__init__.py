@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
 from ranvier.bench.harness import Ceilings, OpBench, Row, measure_ceilings, run_bench, table, time_interleaved
 
-try:
-    import torch
-except ImportError:  # a peer is measured where it is installed
-    torch = None  # type: ignore[assignment]
+# A peer is measured where it is installed.
+torch: Any = import_module("torch") if find_spec("torch") else None
 
 __all__ = ["Ceilings", "OpBench", "Row", "measure_ceilings", "run_bench", "table", "time_interleaved", "torch"]
