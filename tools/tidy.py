@@ -30,7 +30,8 @@ def main() -> None:
     configure += ["-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", f"-DPython_EXECUTABLE={sys.executable}"]
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
     subprocess.run(configure, check=True, env=environment, stdout=subprocess.DEVNULL)
-    sources = sorted({entry["file"] for entry in json.loads((build / "compile_commands.json").read_text())})
+    entries = json.loads((build / "compile_commands.json").read_text())
+    sources = sorted({entry["file"] for entry in entries if Path(entry["file"]).is_relative_to(ROOT.resolve())})
     with ThreadPoolExecutor(2) as pool:
         complaints = [text for text in pool.map(lambda source: check(build, source), sources) if text]
     print("\n".join(complaints))
