@@ -1,6 +1,7 @@
 """Builds the module with AddressSanitizer and UndefinedBehaviorSanitizer and runs the op specs on it.
 
-``python tools/sanitized.py BUILD_FOLDER [pytest arguments]``; needs g++, cmake, ninja, pybind11, Ranvier and its test extra.
+``python tools/sanitized.py BUILD_FOLDER [pytest arguments]``;
+needs g++, cmake, ninja, pybind11 and Ranvier with its test extra.
 """
 
 from __future__ import annotations
