@@ -11,7 +11,7 @@ Array forward(const char* op, const Array& x, Activation activation) {
   check_floating(op, "x", x);
   Array y = Array::empty_like(x);
   if (x.size() == 0) return y;
-  dispatch(op, x, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.activation.get<T>().forward(activation, x.data<T>(), y.data<T>(), x.size());
   });
@@ -25,7 +25,7 @@ Array backward(const char* op, const Array& saved, const Array& dy, Activation a
   check_shape(op, "dy", dy, saved.shape());
   Array dx = Array::empty_like(dy);
   if (dy.size() == 0) return dx;
-  dispatch(op, saved, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, saved, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.activation.get<T>().backward(activation, saved.data<T>(), dy.data<T>(), dx.data<T>(), dy.size());
   });
@@ -36,7 +36,7 @@ Array threshold_forward(const Array& x, double value, bool inclusive) {
   check_floating("threshold", "x", x);
   Array y = Array::empty_like(x);
   if (x.size() == 0) return y;
-  dispatch("threshold", x, [&](const KernelTable& kernels, auto type) {
+  dispatch("threshold", x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.activation.get<T>().threshold(x.data<T>(), T(value), inclusive, y.data<T>(), x.size());
   });

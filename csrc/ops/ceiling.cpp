@@ -21,7 +21,7 @@ void triad(const Array& a, Array& b, double s) {
   check_alike("triad", {{"a", a}, {"b", b}});
   check_shape("triad", "b", b, a.shape());
   check_writable("triad", "b", b);
-  dispatch_untyped("triad", a, [&](const KernelTable& kernels) {
+  dispatch_untyped("triad", a, [=](const KernelTable& kernels) mutable {
     kernels.ceiling.triad(a.data<float>(), b.data<float>(), static_cast<float>(s), a.size());
   });
   b.bump_version();

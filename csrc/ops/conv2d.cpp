@@ -65,7 +65,7 @@ Array conv2d_forward(const Array& inputs, const Array& kernel, const Bias& bias,
   Array y = Array::empty({shape.images, window.height.out, window.width.out, shape.out_channels}, inputs.dtype(),
                          inputs.device());
   if (y.size() == 0) return y;
-  dispatch(op, inputs, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.conv2d.template get<T>().forward(inputs.data<T>(), kernel.data<T>(), pointer<T>(bias), y.data<T>(), shape);
   });
@@ -75,7 +75,7 @@ Array conv2d_forward(const Array& inputs, const Array& kernel, const Bias& bias,
 void run_input_gradient(const char* op, const Array& dy, const Array& kernel, const Bias& bias, Array& dx,
                         const Conv2dShape& shape) {
   if (dx.size() == 0) return;
-  dispatch(op, dy, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, dy, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.conv2d.template get<T>().input_gradient(dy.data<T>(), kernel.data<T>(), pointer<T>(bias), dx.data<T>(),
                                                     shape);
@@ -138,7 +138,7 @@ Array conv2d_kernel_gradient(const Array& inputs, const Array& dy, const Sides& 
   Array dw = Array::empty({kernel_size[0], kernel_size[1], shape.in_channels / groups, shape.out_channels},
                           inputs.dtype(), inputs.device());
   if (dw.size() == 0) return dw;
-  dispatch(op, inputs, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.conv2d.template get<T>().kernel_gradient(inputs.data<T>(), dy.data<T>(), dw.data<T>(), shape);
   });
@@ -150,7 +150,7 @@ Array conv2d_bias_gradient(const Array& dy) {
   check_image(op, "dy", dy);
   Array db = Array::empty({dy.shape(3)}, dy.dtype(), dy.device());
   if (db.size() == 0) return db;
-  dispatch(op, dy, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, dy, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.gemm.template get<T>().column_sums(dy.data<T>(), dy.size() / dy.shape(3), dy.shape(3), db.data<T>());
   });

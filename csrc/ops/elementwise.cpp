@@ -94,7 +94,7 @@ Array unary(const char* op, UnaryOp kind, const Array& x) {
   if (!logical && x.dtype() == DType::Bool) throw TypeError(message(op, ": x is bool; cast it to a number first"));
   Array y = Array::empty(x.shape(), logical ? DType::Bool : x.dtype(), x.device());
   if (x.size() == 0) return y;
-  dispatch_untyped(op, x, [&](const KernelTable& kernels) {
+  dispatch_untyped(op, x, [=](const KernelTable& kernels) mutable {
     kernels.elementwise.unary(kind, x.dtype(), x.raw(), y.raw(), x.size());
   });
   return y;
@@ -143,7 +143,7 @@ Array binary(const char* op, BinaryOp kind, const Array& a, const Array& b, bool
       same ? broadcast_along(op, flat, {&flat, &flat}) : broadcast_along(op, shape, {&left.shape(), &right.shape()});
   Array y = Array::empty(std::move(shape), compares(kind) ? DType::Bool : a.dtype(), a.device());
   if (y.size() == 0) return y;
-  dispatch_untyped(op, a, [&](const KernelTable& kernels) {
+  dispatch_untyped(op, a, [=](const KernelTable& kernels) mutable {
     kernels.elementwise.binary(kind, a.dtype(), left.raw(), right.raw(), y.raw(), plan);
   });
   return y;
@@ -157,7 +157,7 @@ Array where_forward(const Array& condition, const Array& x1, const Array& x2) {
   const Broadcast plan = broadcast_along("where", shape, {&condition.shape(), &x1.shape(), &x2.shape()});
   Array y = Array::empty(std::move(shape), x1.dtype(), x1.device());
   if (y.size() == 0) return y;
-  dispatch_untyped("where", x1, [&](const KernelTable& kernels) {
+  dispatch_untyped("where", x1, [=](const KernelTable& kernels) mutable {
     kernels.elementwise.where(dtype_size(x1.dtype()), condition.data<bool>(), x1.raw(), x2.raw(), y.raw(), plan);
   });
   return y;
@@ -167,7 +167,7 @@ Array clip_forward(const Array& x, double x_min, double x_max) {
   check_floating("clip", "x", x);
   Array y = Array::empty_like(x);
   if (x.size() == 0) return y;
-  dispatch_untyped("clip", x, [&](const KernelTable& kernels) {
+  dispatch_untyped("clip", x, [=](const KernelTable& kernels) mutable {
     kernels.elementwise.clip(x.dtype(), x.raw(), x_min, x_max, y.raw(), x.size());
   });
   return y;
@@ -179,7 +179,7 @@ Array clip_backward(const Array& x, const Array& dy, double x_min, double x_max)
   check_shape("clip gradient", "dy", dy, x.shape());
   Array dx = Array::empty_like(x);
   if (x.size() == 0) return dx;
-  dispatch_untyped("clip gradient", x, [&](const KernelTable& kernels) {
+  dispatch_untyped("clip gradient", x, [=](const KernelTable& kernels) mutable {
     kernels.elementwise.clip_backward(x.dtype(), x.raw(), dy.raw(), x_min, x_max, dx.raw(), x.size());
   });
   return dx;
@@ -188,7 +188,7 @@ Array clip_backward(const Array& x, const Array& dy, double x_min, double x_max)
 Array cast_forward(const Array& x, const std::string& dtype) {
   Array y = Array::empty(x.shape(), dtype_argument(dtype), x.device());
   if (x.size() == 0) return y;
-  dispatch_untyped("cast", x, [&](const KernelTable& kernels) {
+  dispatch_untyped("cast", x, [=](const KernelTable& kernels) mutable {
     kernels.elementwise.cast(x.dtype(), y.dtype(), x.raw(), y.raw(), x.size());
   });
   return y;
@@ -223,7 +223,7 @@ Array sum_to_shape_forward(const Array& x, const Shape& shape) {
   Array y = Array::zeros(shape, x.dtype(), x.device());
   if (x.size() == 0) return y;
   const Broadcast plan = broadcast_along("sum_to_shape", x.shape(), {&shape});
-  dispatch_untyped("sum_to_shape", x, [&](const KernelTable& kernels) { sum_repeated(kernels, x, plan, y); });
+  dispatch_untyped("sum_to_shape", x, [=](const KernelTable& kernels) mutable { sum_repeated(kernels, x, plan, y); });
   return y;
 }
 

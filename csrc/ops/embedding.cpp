@@ -46,14 +46,14 @@ TableShape table_shape(const Shape& shape, int axis, int64_t count) {
 
 void gather_rows(const char* op, const Array& x, const Array& rows, Array& y, TableShape shape) {
   if (y.size() == 0) return;
-  dispatch_untyped(op, x, [&](const KernelTable& kernels) {
+  dispatch_untyped(op, x, [=](const KernelTable& kernels) mutable {
     kernels.embedding.gather(x.raw(), rows.data<int64_t>(), y.raw(), shape,
                              static_cast<int64_t>(dtype_size(x.dtype())));
   });
 }
 
 void add_rows(const char* op, const Array& updates, const Array& rows, Array& y, TableShape shape) {
-  dispatch_untyped(op, updates, [&](const KernelTable& kernels) {
+  dispatch_untyped(op, updates, [=](const KernelTable& kernels) mutable {
     kernels.embedding.scatter_add(updates.dtype(), updates.raw(), rows.data<int64_t>(), y.raw(), shape);
   });
 }

@@ -70,7 +70,7 @@ std::pair<Array, Array> softmax_cross_entropy_forward(const Array& labels, const
   Array losses = Array::empty(per_sample, logits.dtype(), logits.device());
   per_sample.push_back(2);
   Array statistics = Array::empty(per_sample, logits.dtype(), logits.device());
-  dispatch(op, logits, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, logits, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.loss.template get<T>().softmax_forward(class_labels<T>(labels, label_smoothing), logits.data<T>(),
                                                    losses.data<T>(), statistics.data<T>(), rows_of(logits));
@@ -88,7 +88,7 @@ Array softmax_cross_entropy_backward(const Array& labels, const Array& logits, c
   per_sample.push_back(2);
   check_shape(op, "statistics", statistics, per_sample);
   Array dlogits = Array::empty_like(logits);
-  dispatch(op, logits, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, logits, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.loss.template get<T>().softmax_backward(class_labels<T>(labels, label_smoothing), logits.data<T>(),
                                                     statistics.data<T>(), dy.data<T>(), dlogits.data<T>(),
@@ -109,7 +109,7 @@ Array sigmoid_cross_entropy_forward(const Array& labels, const Array& logits) {
   const char* op = "sigmoid_cross_entropy";
   check_pair(op, labels, "logits", logits);
   Array losses = Array::empty_like(logits);
-  dispatch(op, logits, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, logits, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.loss.template get<T>().sigmoid_forward(labels.data<T>(), logits.data<T>(), losses.data<T>(), logits.size());
   });
@@ -121,7 +121,7 @@ Array sigmoid_cross_entropy_backward(const Array& labels, const Array& logits, c
   check_pair(op, labels, "logits", logits);
   check_pair(op, dy, "logits", logits);
   Array dlogits = Array::empty_like(logits);
-  dispatch(op, logits, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, logits, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.loss.template get<T>().sigmoid_backward(labels.data<T>(), logits.data<T>(), dy.data<T>(), dlogits.data<T>(),
                                                     logits.size());
@@ -142,7 +142,7 @@ void check_regression(const char* op, Regression kind, double delta, const Array
 Array forward(const char* op, Regression kind, double delta, const Array& labels, const Array& predictions) {
   check_regression(op, kind, delta, labels, predictions);
   Array losses = Array::empty(without_last(predictions.shape()), predictions.dtype(), predictions.device());
-  dispatch(op, predictions, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, predictions, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.loss.template get<T>().regression_forward(kind, delta, labels.data<T>(), predictions.data<T>(),
                                                       losses.data<T>(), rows_of(predictions));
@@ -156,7 +156,7 @@ Array backward(const char* op, Regression kind, double delta, const Array& label
   check_alike(op, {{"predictions", predictions}, {"dy", dy}});
   check_shape(op, "dy", dy, without_last(predictions.shape()));
   Array dpredictions = Array::empty_like(predictions);
-  dispatch(op, predictions, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, predictions, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.loss.template get<T>().regression_backward(kind, delta, labels.data<T>(), predictions.data<T>(),
                                                        dy.data<T>(), dpredictions.data<T>(), rows_of(predictions));

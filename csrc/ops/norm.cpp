@@ -70,7 +70,7 @@ std::tuple<Array, Array, Array> batch_norm_forward(const Array& x, const Optiona
     moving_mean.bump_version();
     moving_variance.bump_version();
   }
-  dispatch(op, x, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const NormKernels<T>& norm = kernels.norm.template get<T>();
     const MovingStatistics<T> moving{moving_mean.data<T>(), moving_variance.data<T>(), momentum};
@@ -100,7 +100,7 @@ std::tuple<OptionalArray, Array, Array> batch_norm_backward(const Array& x, cons
   Array dgamma = Array::empty_like(mean), dbeta = Array::empty_like(mean);
   OptionalArray dx;
   if (input_gradient) dx = Array::empty_like(x);
-  dispatch(op, x, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const NormKernels<T>& norm = kernels.norm.template get<T>();
     Array partials = partials_for(x);

@@ -203,7 +203,7 @@ void step(Lists lists, double learning_rate, std::optional<double> weight_decay,
   if (lists.parameters.arrays->empty()) return;
   const double infinity = std::numeric_limits<double>::infinity();
   const StepOptions options{learning_rate, weight_decay.value_or(0), clipping.value.value_or(infinity)};
-  dispatch(lists.op, lists.parameters.arrays->front(), [&](const KernelTable& kernels, auto type) {
+  dispatch(lists.op, lists.parameters.arrays->front(), [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const OptimizerKernels<T>& optimizer = kernels.optimizer.template get<T>();
     std::vector<StepChunk<T>> chunks = chunks_of<T>(lists);

@@ -61,7 +61,7 @@ std::pair<Array, std::optional<Array>> max_pool2d_forward(const Array& inputs, c
   Array y = Array::empty(pooled(shape), inputs.dtype(), inputs.device());
   std::optional<Array> argmax;
   if (with_argmax) argmax = Array::empty(pooled(shape), place, inputs.device());
-  dispatch(op, inputs, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.pool2d.template get<T>().max_pool2d_forward(
         inputs.data<T>(), y.data<T>(), argmax ? places_of(*argmax) : Argmax{nullptr, place == DType::Int32}, shape);
@@ -85,7 +85,7 @@ Array max_pool2d_backward(const Array& dy, const Array& argmax, const Sides& inp
   const Pool2dShape shape = checked_shape(op, inputs, pool_size, strides, padding);
   check_shape(op, "dy", dy, pooled(shape));
   check_argmax(op, argmax, shape);
-  dispatch(op, dy, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, dy, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.pool2d.template get<T>().max_pool2d_backward(dy.data<T>(), places_of(argmax), dx.data<T>(), shape);
   });
@@ -101,7 +101,7 @@ Array max_pool2d_gather(const Array& x, const Array& argmax, const Sides& pool_s
   const Pool2dShape shape = checked_shape(op, x.shape(), pool_size, strides, padding);
   check_argmax(op, argmax, shape);
   Array y = Array::empty(pooled(shape), x.dtype(), x.device());
-  dispatch(op, x, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.pool2d.template get<T>().max_pool2d_gather(x.data<T>(), places_of(argmax), y.data<T>(), shape);
   });
@@ -113,7 +113,7 @@ Array avg_pool2d_forward(const Array& inputs, const Sides& pool_size, const Side
   check_image(op, "inputs", inputs);
   const Pool2dShape shape = checked_shape(op, inputs.shape(), pool_size, strides, padding);
   Array y = Array::empty(pooled(shape), inputs.dtype(), inputs.device());
-  dispatch(op, inputs, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.pool2d.template get<T>().avg_pool2d_forward(inputs.data<T>(), y.data<T>(), shape);
   });
@@ -129,7 +129,7 @@ Array avg_pool2d_backward(const Array& dy, const Sides& input_size, const Sides&
   Array dx = Array::empty(inputs, dy.dtype(), dy.device());
   const Pool2dShape shape = checked_shape(op, inputs, pool_size, strides, padding);
   check_shape(op, "dy", dy, pooled(shape));
-  dispatch(op, dy, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, dy, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.pool2d.template get<T>().avg_pool2d_backward(dy.data<T>(), dx.data<T>(), shape);
   });

@@ -35,7 +35,7 @@ Array random_uniform(const Shape& shape, uint64_t key, uint64_t counter, double 
   check_finite("random_uniform", "high", high);
   if (!(low <= high)) throw ValueError(message("random_uniform: low is ", low, " but high is ", high));
   check_finite("random_uniform", "high - low", high - low);
-  dispatch("random_uniform", out, [&](const KernelTable& kernels, auto type) {
+  dispatch("random_uniform", out, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const UniformRange range{low, high, std::nextafter(static_cast<T>(high), static_cast<T>(low))};
     kernels.random.continuous.template get<T>().uniform({key, counter}, range, out.data<T>(), out.size());
@@ -49,7 +49,7 @@ Array random_normal(const Shape& shape, uint64_t key, uint64_t counter, double m
   check_finite("random_normal", "mean", mean);
   check_finite("random_normal", "stddev", stddev);
   if (stddev < 0) throw ValueError(message("random_normal: stddev must not be negative but is ", stddev));
-  dispatch("random_normal", out, [&](const KernelTable& kernels, auto type) {
+  dispatch("random_normal", out, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const NormalShape bell{mean, stddev, truncated};
     kernels.random.continuous.template get<T>().normal({key, counter}, bell, out.data<T>(), out.size());
@@ -59,7 +59,7 @@ Array random_normal(const Shape& shape, uint64_t key, uint64_t counter, double m
 
 Array random_bits(const Shape& shape, uint64_t key, uint64_t counter, const std::string& device) {
   Array out = Array::empty(shape, DType::Int64, device_argument(device));
-  dispatch_untyped("random_bits", out, [&](const KernelTable& kernels) {
+  dispatch_untyped("random_bits", out, [=](const KernelTable& kernels) mutable {
     kernels.random.bits({key, counter}, out.data<int64_t>(), out.size());
   });
   return out;
@@ -69,7 +69,7 @@ Array random_bernoulli(const Shape& shape, uint64_t key, uint64_t counter, doubl
                        const std::string& device) {
   const uint64_t threshold = probability_threshold("random_bernoulli", "probability", probability);
   Array out = Array::empty(shape, DType::Bool, device_argument(device));
-  dispatch_untyped("random_bernoulli", out, [&](const KernelTable& kernels) {
+  dispatch_untyped("random_bernoulli", out, [=](const KernelTable& kernels) mutable {
     kernels.random.bernoulli({key, counter}, threshold, out.data<uint8_t>(), out.size());
   });
   return out;
@@ -80,7 +80,7 @@ Array random_integers(const Shape& shape, uint64_t key, uint64_t counter, int64_
   if (low >= high) throw ValueError(message("random_integers: low is ", low, " but high is ", high));
   const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
   Array out = Array::empty(shape, DType::Int64, device_argument(device));
-  dispatch_untyped("random_integers", out, [&](const KernelTable& kernels) {
+  dispatch_untyped("random_integers", out, [=](const KernelTable& kernels) mutable {
     kernels.random.integers({key, counter}, low, range, out.data<int64_t>(), out.size());
   });
   return out;
@@ -89,7 +89,7 @@ Array random_integers(const Shape& shape, uint64_t key, uint64_t counter, int64_
 Array random_permutation(int64_t n, uint64_t key, uint64_t counter, const std::string& device) {
   if (n < 0) throw ValueError(message("random_permutation: n must not be negative but is ", n));
   Array out = Array::empty({n}, DType::Int64, device_argument(device));
-  dispatch_untyped("random_permutation", out, [&](const KernelTable& kernels) {
+  dispatch_untyped("random_permutation", out, [=](const KernelTable& kernels) mutable {
     kernels.random.permutation({key, counter}, out.data<int64_t>(), n);
   });
   return out;
@@ -101,7 +101,7 @@ Array dropout_forward(const Array& x, double rate, uint64_t key, uint64_t counte
   if (!(rate >= 0.0 && rate < 1.0)) throw ValueError(message("dropout: rate must be in [0, 1) but is ", rate));
   const Dropout options{probability_threshold("dropout", "rate", rate), 1.0 / (1.0 - rate)};
   Array y = Array::empty_like(x);
-  dispatch("dropout", x, [&](const KernelTable& kernels, auto type) {
+  dispatch("dropout", x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.random.continuous.template get<T>().dropout({key, counter}, options, x.data<T>(), y.data<T>(), x.size());
   });

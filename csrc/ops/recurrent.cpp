@@ -75,7 +75,7 @@ std::tuple<Array, Array, Array, Array, Array, Array> lstm_forward(
   Array gates = Array::empty({s.batch, s.steps, 4 * s.units}, x.dtype(), x.device());
   Array h_before = Array::empty_like(outputs);
   Array c_before = Array::empty_like(outputs);
-  dispatch("lstm", x, [&](const KernelTable& kernels, auto type) {
+  dispatch("lstm", x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.recurrent.template get<T>().lstm_forward(
         {s, x.data<T>(), kernel.data<T>(), recurrent_kernel.data<T>(), data_or_null<T>(bias), data_or_null<bool>(mask),
@@ -109,7 +109,7 @@ std::tuple<Array, Array, Array> lstm_backward(const Array& recurrent_kernel, con
   Array initial_dc = copy_or_zeros(dc, dc.shape(), dc);
   Array carried = Array::empty_like(dh);
   Array transposed = Array::empty({4 * s.units, s.units}, gates.dtype(), gates.device());
-  dispatch(op, gates, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, gates, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.recurrent.template get<T>().lstm_backward({s, recurrent_kernel.data<T>(), data_or_null<bool>(mask),
                                                        gates.data<T>(), c_before.data<T>(), doutputs.data<T>(),

@@ -82,7 +82,7 @@ Array reduce(const char* op, Reduction reduction, const Array& x, const Axes& ax
   if (reduction == Reduction::Max || reduction == Reduction::Min) check_not_empty(op, x, marked);
   const DType dtype = result_dtype(x.dtype(), reduction);
   Array y = Array::empty(reduced_shape(x.shape(), marked, keepdims), dtype, x.device());
-  dispatch_untyped(op, x, [&](const KernelTable& kernels) {
+  dispatch_untyped(op, x, [=](const KernelTable& kernels) mutable {
     const std::vector<Run> runs = runs_from_the_last(marked);
     std::vector<bool> done(x.rank(), false);
     Array from = x;
@@ -116,8 +116,9 @@ Array mean_forward(const Array& x, const Axes& axes, bool keepdims) {
   const std::vector<bool> marked = marked_axes("mean", x, axes);
   double count = 1;
   for (int i = 0; i < x.rank(); ++i) count *= marked[i] ? static_cast<double>(x.shape(i)) : 1.0;
-  dispatch_untyped(
-      "mean", x, [&](const KernelTable& kernels) { kernels.reduce.mean_of_sum(y.dtype(), y.raw(), y.size(), count); });
+  dispatch_untyped("mean", x, [=](const KernelTable& kernels) mutable {
+    kernels.reduce.mean_of_sum(y.dtype(), y.raw(), y.size(), count);
+  });
   return y;
 }
 
@@ -131,7 +132,7 @@ Array argument(const char* op, bool largest, const Array& x, std::optional<int64
   if (rows.columns > INT32_MAX) {
     throw ValueError(message(op, ": ", rows.columns, " positions do not fit the int32 result"));
   }
-  dispatch_untyped(op, x, [&](const KernelTable& kernels) {
+  dispatch_untyped(op, x, [=](const KernelTable& kernels) mutable {
     kernels.reduce.argument(largest, x.dtype(), x.raw(), y.data<int32_t>(), rows);
   });
   return y;
@@ -158,7 +159,7 @@ Array logsumexp_forward(const Array& x, const Axes& axes, bool keepdims) {
       (reduced ? rows.columns : rows.outer) *= x.shape(i);
     }
   }
-  dispatch_untyped("logsumexp", x, [&](const KernelTable& kernels) {
+  dispatch_untyped("logsumexp", x, [=](const KernelTable& kernels) mutable {
     const Array rowwise = transposed(x, order);
     kernels.reduce.logsumexp(x.dtype(), rowwise.raw(), y.raw(), rows);
   });

@@ -71,7 +71,7 @@ void copy_strided(const char* op, const Array& from, int64_t from_offset, const 
     plan.to[i] = axes[i].to;
   }
   const auto item = static_cast<int64_t>(dtype_size(from.dtype()));
-  dispatch_untyped(op, from, [&](const KernelTable& kernels) {
+  dispatch_untyped(op, from, [=](const KernelTable& kernels) mutable {
     kernels.shape.copy(static_cast<const char*>(from.raw()) + from_offset * item,
                        static_cast<char*>(to.raw()) + to_offset * item, plan, item);
   });
@@ -314,7 +314,7 @@ Array one_hot_forward(const Array& labels, int64_t num_classes, int64_t axis, co
   for (int64_t i = 0; i < labels.rank(); ++i) (i < along ? outer : inner) *= labels.shape(static_cast<int>(i));
   const Array wide = as_int64(labels);
   const One one = one_of(dtype);
-  dispatch_untyped("one_hot", labels, [&](const KernelTable& kernels) {
+  dispatch_untyped("one_hot", labels, [=](const KernelTable& kernels) mutable {
     kernels.shape.one_hot(wide.data<int64_t>(), y.raw(), outer, num_classes, inner,
                           static_cast<int64_t>(dtype_size(dtype)), one.bytes);
   });

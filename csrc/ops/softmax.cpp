@@ -20,7 +20,7 @@ Array forward(const char* op, const Array& x, int64_t axis, bool logarithm) {
   check_min_rank(op, "x", x, 1);
   const Rows rows = rows_along(op, x, axis);
   Array y = Array::empty_like(x);
-  dispatch(op, x, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const SoftmaxKernels<T>& softmax = kernels.softmax.template get<T>();
     (logarithm ? softmax.log_forward : softmax.forward)(x.data<T>(), y.data<T>(), rows);
@@ -35,7 +35,7 @@ Array backward(const char* op, const Array& y, const Array& dy, int64_t axis, bo
   check_min_rank(op, "y", y, 1);
   const Rows rows = rows_along(op, y, axis);
   Array dx = Array::empty_like(y);
-  dispatch(op, y, [&](const KernelTable& kernels, auto type) {
+  dispatch(op, y, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const SoftmaxKernels<T>& softmax = kernels.softmax.template get<T>();
     (logarithm ? softmax.log_backward : softmax.backward)(y.data<T>(), dy.data<T>(), dx.data<T>(), rows);
