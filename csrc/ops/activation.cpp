@@ -1,7 +1,11 @@
 #include "ops/activation.h"
 
+#include <string>
+#include <utility>
+
 #include "core/checks.h"
 #include "core/dispatch.h"
+#include "ops/activation_name.h"
 #include "ops/binding.h"
 
 namespace ranvier {
@@ -66,6 +70,21 @@ void bind_with_alpha(py::module_& m, const char* name, ActivationKind kind, cons
 Activation gelu_of(bool approximate) { return {approximate ? ActivationKind::Gelu : ActivationKind::GeluExact, 0}; }
 
 }  // namespace
+
+Activation named_activation(const char* op, const std::string& name) {
+  using Kind = ActivationKind;
+  static const std::pair<const char*, Activation> kNamed[] = {
+      {"linear", {Kind::Linear, 0}},   {"relu", {Kind::Relu, 0}},  {"leaky_relu", {Kind::LeakyRelu, 0.2}},
+      {"elu", {Kind::Elu, 1}},         {"selu", {Kind::Selu, 0}},  {"gelu", {Kind::Gelu, 0}},
+      {"silu", {Kind::Silu, 0}},       {"swish", {Kind::Silu, 0}}, {"softplus", {Kind::Softplus, 0}},
+      {"sigmoid", {Kind::Sigmoid, 0}}, {"tanh", {Kind::Tanh, 0}},
+  };
+  for (const auto& [known, activation] : kNamed) {
+    if (name == known) return activation;
+  }
+  throw ValueError(message(op, ": unknown activation '", name,
+                           "'; expected linear, relu, leaky_relu, elu, selu, gelu, silu, softplus, sigmoid or tanh"));
+}
 
 void bind_activation(py::module_& m) {
   bind_plain(m, "relu", ActivationKind::Relu);

@@ -9,6 +9,7 @@
 
 #include "core/checks.h"
 #include "core/dispatch.h"
+#include "ops/activation_name.h"
 #include "ops/binding.h"
 
 namespace ranvier {
@@ -131,21 +132,6 @@ Array matmul_forward(const Array& x1, const Array& x2, bool transpose_x1, bool t
 
 using OptionalArray = std::optional<Array>;
 
-Activation dense_activation(const std::string& name) {
-  using Kind = ActivationKind;
-  static const std::pair<const char*, Activation> kNamed[] = {
-      {"linear", {Kind::Linear, 0}},   {"relu", {Kind::Relu, 0}},  {"leaky_relu", {Kind::LeakyRelu, 0.2}},
-      {"elu", {Kind::Elu, 1}},         {"selu", {Kind::Selu, 0}},  {"gelu", {Kind::Gelu, 0}},
-      {"silu", {Kind::Silu, 0}},       {"swish", {Kind::Silu, 0}}, {"softplus", {Kind::Softplus, 0}},
-      {"sigmoid", {Kind::Sigmoid, 0}}, {"tanh", {Kind::Tanh, 0}},
-  };
-  for (const auto& [known, activation] : kNamed) {
-    if (name == known) return activation;
-  }
-  throw ValueError(message("dense: unknown activation '", name,
-                           "'; expected linear, relu, leaky_relu, elu, selu, gelu, silu, softplus, sigmoid or tanh"));
-}
-
 struct DenseSizes {
   int64_t rows, inputs, outputs;
 };
@@ -173,7 +159,7 @@ Shape dense_shape(const Array& x, int64_t outputs) {
 // y, and the sum before the activation if `keep_sum` and the activation's slope does not follow from y.
 std::pair<Array, OptionalArray> dense_forward(const Array& x, const Array& kernel, const OptionalArray& bias,
                                               const std::string& activation_name, bool keep_sum) {
-  const Activation activation = dense_activation(activation_name);
+  const Activation activation = named_activation("dense", activation_name);
   const DenseSizes s = dense_sizes("dense", x, kernel);
   if (bias) {
     check_alike("dense", {{"x", x}, {"bias", *bias}});
@@ -208,7 +194,7 @@ std::tuple<OptionalArray, OptionalArray, OptionalArray> dense_backward(const Arr
                                                                        const std::string& activation_name, bool want_x,
                                                                        bool want_kernel, bool want_bias) {
   const char* op = "dense gradient";
-  const Activation activation = dense_activation(activation_name);
+  const Activation activation = named_activation("dense", activation_name);
   const DenseSizes s = dense_sizes(op, x, kernel);
   check_alike(op, {{"x", x}, {"saved", saved}, {"dy", dy}});
   check_shape(op, "saved", saved, dense_shape(x, s.outputs));
