@@ -9,18 +9,18 @@ import numpy as np
 
 import ranvier as rv
 from ranvier import _core
-from ranvier.bench import OpBench, torch
+from ranvier.bench import OpBench, dtype, torch
 
 SIZES = ({"n": 65_536}, {"n": 4_194_304})
 
 
 def numbers(n: int) -> np.ndarray:
     """n normal numbers."""
-    return np.random.default_rng(0).normal(size=n).astype(np.float32)
+    return np.random.default_rng(0).normal(size=n).astype(dtype())
 
 
 def forward(name: str) -> OpBench:
-    """The activation of n float32 elements."""
+    """The activation of n elements."""
 
     def prepare(n: int) -> dict[str, Callable[[], Any]]:
         x = numbers(n)
@@ -35,7 +35,7 @@ def forward(name: str) -> OpBench:
             spelled: dict[str, Callable[[Any], Any]] = {
                 "gelu": lambda t: peers.gelu(t, approximate="tanh"),
                 "leaky_relu": lambda t: peers.leaky_relu(t, 0.2),
-                "threshold": lambda t: torch.heaviside(t, torch.ones(())),
+                "threshold": lambda t: torch.heaviside(t, torch.ones((), dtype=t.dtype)),
             }
             peer = spelled.get(name) or getattr(peers, name)
             found["torch"] = lambda: peer(theirs)
@@ -45,7 +45,7 @@ def forward(name: str) -> OpBench:
 
 
 def backward(name: str) -> OpBench:
-    """The gradient of n float32 elements: the kernels themselves, without a tape."""
+    """The gradient of n elements: the kernels themselves, without a tape."""
 
     def prepare(n: int) -> dict[str, Callable[[], Any]]:
         saved, dy = numbers(n), numbers(n)[::-1].copy()

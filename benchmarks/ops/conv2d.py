@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import ranvier as rv
-from ranvier.bench import OpBench, torch
+from ranvier.bench import OpBench, dtype, jax, jitted, torch
 
 # Images, size, channels in and out of 3x3 kernels: the course's MNIST and cats-and-dogs nets, then ResNet's blocks.
 SHAPES = (
@@ -47,10 +48,10 @@ class Problem:
         rng = np.random.default_rng(0)
         out = out_size(size, padding)
         self.padding, self.pad = padding, 1 if padding == "same" else 0
-        self.x = rng.normal(size=(images, size, size, channels)).astype(np.float32)
-        self.w = rng.normal(size=(WINDOW, WINDOW, channels, filters)).astype(np.float32)
-        self.b = rng.normal(size=filters).astype(np.float32)
-        self.dy = rng.normal(size=(images, out, out, filters)).astype(np.float32)
+        self.x = rng.normal(size=(images, size, size, channels)).astype(dtype())
+        self.w = rng.normal(size=(WINDOW, WINDOW, channels, filters)).astype(dtype())
+        self.b = rng.normal(size=filters).astype(dtype())
+        self.dy = rng.normal(size=(images, out, out, filters)).astype(dtype())
         self.ours = [rv.Tensor(v).array for v in (self.x, self.w, self.b, self.dy)]
         if torch is not None:
             self.torch_x, self.torch_w, self.torch_dy = (
@@ -76,6 +77,10 @@ def prepare_forward(**shape: Any) -> dict[str, Any]:
     }
     if torch is not None:
         contenders["torch"] = lambda: torch.conv2d(p.torch_x, p.torch_w, p.torch_b, padding=p.pad)
+    if jax is not None:
+        convolve = partial(jax.lax.conv_general_dilated, window_strides=(1, 1), padding=p.padding.upper())
+        layout = ("NHWC", "HWIO", "NHWC")
+        contenders["jax"] = jitted(lambda x, w, b: convolve(x, w, dimension_numbers=layout) + b, p.x, p.w, p.b)
     return contenders
 
 
@@ -117,8 +122,8 @@ TRANSPOSE_SHAPES = (
 def prepare_transpose(images: int, size: int, channels: int, filters: int) -> dict[str, Any]:
     """4x4 kernels with stride 2 and padding "same"."""
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(images, size, size, channels)).astype(np.float32)
-    w = rng.normal(size=(4, 4, filters, channels)).astype(np.float32)
+    x = rng.normal(size=(images, size, size, channels)).astype(dtype())
+    w = rng.normal(size=(4, 4, filters, channels)).astype(dtype())
     ours = [rv.Tensor(v).array for v in (x, w)]
     geometry = ([2, 2], "same", [], [1, 1])
     contenders: dict[str, Any] = {

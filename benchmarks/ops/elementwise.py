@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import ranvier as rv
-from ranvier.bench import OpBench, torch
+from ranvier.bench import OpBench, dtype, jax, jitted, torch
 
 SIZES = ({"n": 16}, {"n": 65_536}, {"n": 4_194_304})
 
@@ -16,7 +16,7 @@ SIZES = ({"n": 16}, {"n": 65_536}, {"n": 4_194_304})
 def arrays(*shapes: tuple[int, ...]) -> list[np.ndarray]:
     """Positive normal numbers in these shapes."""
     rng = np.random.default_rng(0)
-    return [np.abs(rng.normal(size=shape)).astype(np.float32) for shape in shapes]
+    return [np.abs(rng.normal(size=shape)).astype(dtype()) for shape in shapes]
 
 
 def contenders(ours: Any, numpy: Any, theirs: Any, values: list[np.ndarray]) -> dict[str, Callable[[], Any]]:
@@ -28,6 +28,8 @@ def contenders(ours: Any, numpy: Any, theirs: Any, values: list[np.ndarray]) -> 
     if torch is not None:
         peers = [torch.from_numpy(v) for v in values]
         found["torch"] = lambda: theirs(*peers)
+    if jax is not None and hasattr(jax.numpy, getattr(numpy, "__name__", "")):
+        found["jax"] = jitted(getattr(jax.numpy, numpy.__name__), *values)
     return found
 
 
@@ -107,7 +109,7 @@ def raised(n: int) -> dict[str, Callable[[], Any]]:
     """A power that no shortcut serves."""
     return contenders(
         lambda x: rv.ops.power(x, 1.5),
-        lambda x: np.power(x, np.float32(1.5)),
+        lambda x: np.power(x, x.dtype.type(1.5)),
         lambda x: torch.pow(x, 1.5),
         arrays((n,)),
     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import ranvier as rv
-from ranvier.bench import OpBench, torch
+from ranvier.bench import OpBench, dtype, torch
 
 SHAPES = (
     {"vocabulary": 10_000, "width": 128, "count": 6_400},
@@ -19,7 +19,7 @@ SHAPES = (
 def arrays(vocabulary: int, width: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Random indices and a table."""
     rng = np.random.default_rng(0)
-    return rng.integers(0, vocabulary, count), rng.normal(size=(vocabulary, width)).astype(np.float32)
+    return rng.integers(0, vocabulary, count), rng.normal(size=(vocabulary, width)).astype(dtype())
 
 
 def prepare(vocabulary: int, width: int, count: int) -> dict[str, Any]:
@@ -36,14 +36,14 @@ def prepare(vocabulary: int, width: int, count: int) -> dict[str, Any]:
 def prepare_gradient(vocabulary: int, width: int, count: int) -> dict[str, Any]:
     """The gradient of the table: zeros, and the rows that flowed back added to it."""
     indices, _ = arrays(vocabulary, width, count)
-    dy = np.random.default_rng(1).normal(size=(count, width)).astype(np.float32)
+    dy = np.random.default_rng(1).normal(size=(count, width)).astype(dtype())
     places, gradient = rv.Tensor(indices), rv.Tensor(dy)
     contenders: dict[str, Any] = {
-        "ranvier": lambda: rv.ops.scatter_add(rv.ops.zeros((vocabulary, width)), places, gradient)
+        "ranvier": lambda: rv.ops.scatter_add(rv.ops.zeros((vocabulary, width), gradient.dtype), places, gradient)
     }
     if torch is not None:
         there, theirs = torch.from_numpy(indices), torch.from_numpy(dy)
-        contenders["torch"] = lambda: torch.zeros(vocabulary, width).index_add_(0, there, theirs)
+        contenders["torch"] = lambda: torch.zeros(vocabulary, width, dtype=theirs.dtype).index_add_(0, there, theirs)
     return contenders
 
 

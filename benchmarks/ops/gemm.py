@@ -8,7 +8,7 @@ import numpy as np
 
 import ranvier as rv
 from ranvier import _core
-from ranvier.bench import OpBench, torch
+from ranvier.bench import OpBench, dtype, jax, jitted, torch
 
 # m, n, k; t: which operand is stored transposed ("a": A^T B, a kernel's gradient; "b": A B^T, an input's).
 SHAPES = (
@@ -31,8 +31,8 @@ DENSE_SHAPES = (
 
 
 def random(*shape: int) -> np.ndarray:
-    """Normal float32 numbers."""
-    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    """Normal numbers."""
+    return np.random.default_rng(0).normal(size=shape).astype(dtype())
 
 
 def prepare_matmul(m: int, n: int, k: int, t: str) -> dict[str, Any]:
@@ -48,6 +48,8 @@ def prepare_matmul(m: int, n: int, k: int, t: str) -> dict[str, Any]:
         torch_a, torch_b = torch.from_numpy(a), torch.from_numpy(b)
         torch_a, torch_b = torch_a.t() if t == "a" else torch_a, torch_b.t() if t == "b" else torch_b
         thunks["torch"] = lambda: torch.mm(torch_a, torch_b)
+    if jax is not None:
+        thunks["jax"] = jitted(lambda x, y: (x.T if t == "a" else x) @ (y.T if t == "b" else y), a, b)
     return thunks
 
 

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 import ranvier as rv
-from ranvier.bench import OpBench, torch
+from ranvier.bench import OpBench, dtype, torch
 
 
 def prepare_cross_entropy(rows: int, classes: int) -> dict[str, Any]:
     """Losses of integer labels and the gradient of their sum with respect to the logits."""
     rng = np.random.default_rng(0)
-    logits = rng.normal(size=(rows, classes)).astype(np.float32)
+    logits = rng.normal(size=(rows, classes)).astype(dtype())
     labels = rng.integers(0, classes, rows)
-    ones = np.ones(rows, np.float32)
+    ones = np.ones(rows, dtype())
     ours, our_labels, our_ones = rv.Tensor(logits, requires_grad=True), rv.Tensor(labels), rv.Tensor(ones)
 
     def numpy_step() -> Any:
@@ -41,10 +41,10 @@ def prepare_pair(ours: Any, name: str, torch_name: str) -> Any:
     def prepare(rows: int, columns: int) -> dict[str, Any]:
         """Both arrays (rows, columns); labels in 0..1."""
         rng = np.random.default_rng(0)
-        labels = rng.random((rows, columns)).astype(np.float32)
-        predictions = rng.normal(size=(rows, columns)).astype(np.float32)
+        labels = rng.random((rows, columns)).astype(dtype())
+        predictions = rng.normal(size=(rows, columns)).astype(dtype())
         our_labels, our_predictions = rv.Tensor(labels), rv.Tensor(predictions, requires_grad=True)
-        ones = np.ones(ours(our_labels, our_predictions).shape, np.float32)
+        ones = np.ones(ours(our_labels, our_predictions).shape, dtype())
         our_ones = rv.Tensor(ones)
         forward, backward = getattr(rv.reference, f"{name}_forward"), getattr(rv.reference, f"{name}_backward")
         contenders: dict[str, Any] = {

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 import ranvier as rv
-from ranvier.bench import OpBench, torch
+from ranvier.bench import OpBench, dtype, torch
 
 
 def prepare(rows: int, channels: int) -> dict[str, Any]:
     """Forward and backward of (rows, channels), with gamma and beta."""
     rng = np.random.default_rng(0)
-    x, dy = (rng.normal(size=(rows, channels)).astype(np.float32) for _ in range(2))
-    gamma, beta = (rng.normal(size=channels).astype(np.float32) for _ in range(2))
-    mean, variance = np.zeros(channels, np.float32), np.ones(channels, np.float32)
+    x, dy = (rng.normal(size=(rows, channels)).astype(dtype()) for _ in range(2))
+    gamma, beta = (rng.normal(size=channels).astype(dtype()) for _ in range(2))
+    mean, variance = np.zeros(channels, dtype()), np.ones(channels, dtype())
     inputs = [rv.Tensor(v, requires_grad=True) for v in (x, gamma, beta)]
     moving, our_dy = [rv.Tensor(v) for v in (mean, variance)], rv.Tensor(dy)
 

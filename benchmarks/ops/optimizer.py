@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import ranvier as rv
-from ranvier.bench import OpBench, torch
+from ranvier.bench import OpBench, dtype, torch
 
 
 def prepare_with(slots: int, ours: Callable[..., None], reference: Callable[..., None], theirs: str) -> Any:
@@ -17,8 +17,8 @@ def prepare_with(slots: int, ours: Callable[..., None], reference: Callable[...,
     def prepare(tensors: int, size: int) -> dict[str, Any]:
         """One step of ``tensors`` parameters of ``size`` elements each."""
         rng = np.random.default_rng(0)
-        parameters, gradients = ([rng.normal(size=size).astype(np.float32) for _ in range(tensors)] for _ in range(2))
-        state = [[np.zeros(size, np.float32) for _ in range(tensors)] for _ in range(slots)]
+        parameters, gradients = ([rng.normal(size=size).astype(dtype()) for _ in range(tensors)] for _ in range(2))
+        state = [[np.zeros(size, dtype()) for _ in range(tensors)] for _ in range(slots)]
         our_lists = [[rv.Tensor(x) for x in arrays] for arrays in (parameters, gradients, *state)]
         contenders: dict[str, Any] = {
             "ranvier": lambda: ours(*our_lists),

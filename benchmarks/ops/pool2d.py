@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import ranvier as rv
-from ranvier.bench import OpBench, torch
+from ranvier.bench import OpBench, dtype, torch
 
 SHAPES = (
     {"images": 20, "size": 148, "channels": 32},
@@ -23,7 +23,7 @@ def moved(images: int, size: int, channels: int) -> float:
 
 def tensors(images: int, size: int, channels: int) -> tuple[Any, Any, Any]:
     """The images in NumPy, for us and for PyTorch (NHWC in memory for all)."""
-    x = np.random.default_rng(0).normal(size=(images, size, size, channels)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(images, size, size, channels)).astype(dtype())
     theirs = None
     if torch is not None:
         theirs = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).contiguous(memory_format=torch.channels_last)

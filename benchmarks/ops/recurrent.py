@@ -8,7 +8,7 @@ import numpy as np
 
 import ranvier as rv
 from ranvier import _core
-from ranvier.bench import OpBench, torch
+from ranvier.bench import OpBench, dtype, torch
 
 SHAPES = (
     {"batch": 32, "steps": 80, "inputs": 128, "units": 128},
@@ -24,13 +24,13 @@ class Problem:
         rng = np.random.default_rng(0)
         scale = 1 / np.sqrt(units)
         shapes = ((batch, steps, inputs), (inputs, 4 * units), (units, 4 * units), (4 * units,))
-        values = [(rng.normal(size=s) * scale).astype(np.float32) for s in shapes]
-        self.dy = rng.normal(size=(batch, steps, units)).astype(np.float32)
+        values = [(rng.normal(size=s) * scale).astype(dtype()) for s in shapes]
+        self.dy = rng.normal(size=(batch, steps, units)).astype(dtype())
         self.ours = [rv.Tensor(v, requires_grad=True) for v in values]
         if torch is not None:
             self.torch_x = torch.from_numpy(values[0]).requires_grad_()
             self.torch_dy = torch.from_numpy(self.dy)
-            self.torch_lstm: Any = torch.nn.LSTM(inputs, units, batch_first=True)
+            self.torch_lstm: Any = torch.nn.LSTM(inputs, units, batch_first=True, dtype=self.torch_x.dtype)
             with torch.no_grad():
                 self.torch_lstm.weight_ih_l0.copy_(torch.from_numpy(values[1].T.copy()))
                 self.torch_lstm.weight_hh_l0.copy_(torch.from_numpy(values[2].T.copy()))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import ranvier as rv
-from ranvier.bench import OpBench, torch
+from ranvier.bench import OpBench, dtype, torch
 
 SHAPES: tuple[dict[str, int], ...] = (
     {"rows": 1, "columns": 4_194_304, "axis": 1},
@@ -23,7 +23,7 @@ def bench(name: str, of_torch: str | None = None) -> OpBench:
     """``name`` of rv.ops beside NumPy's and PyTorch's function of that name."""
 
     def prepare(rows: int, columns: int, axis: int) -> dict[str, Any]:
-        x = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
+        x = np.random.default_rng(0).normal(size=(rows, columns)).astype(dtype())
         ours, op = rv.Tensor(x), getattr(rv.ops, name)
         contenders: dict[str, Any] = {"ranvier": lambda: op(ours, axis)}
         if hasattr(np, name):
@@ -44,7 +44,7 @@ def bench(name: str, of_torch: str | None = None) -> OpBench:
 
 def prepare_norm(rows: int, columns: int, axis: int) -> dict[str, Any]:
     """The Euclidean norm along an axis of (rows, columns)."""
-    x = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(rows, columns)).astype(dtype())
     ours = rv.Tensor(x)
     contenders: dict[str, Any] = {
         "ranvier": lambda: rv.ops.norm(ours, axis=axis),

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 import ranvier as rv
-from ranvier.bench import OpBench, torch
+from ranvier.bench import OpBench, dtype, torch
 
 MATRICES = ({"rows": 128, "columns": 784}, {"rows": 2048, "columns": 2048}, {"rows": 65_536, "columns": 32})
 
 
 def bench(name: str, ours: Callable[[Any], Any], numpys: Any, torchs: Any, scale: float = 1.0) -> OpBench:
-    """One op on (rows, columns) float32, said in each library's words; it writes ``scale`` times what it reads."""
+    """One op on (rows, columns), said in each library's words; it writes ``scale`` times what it reads."""
 
     def prepare(rows: int, columns: int) -> dict[str, Any]:
-        x = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
+        x = np.random.default_rng(0).normal(size=(rows, columns)).astype(dtype())
         tensor = rv.Tensor(x)
         contenders: dict[str, Any] = {"ranvier": lambda: ours(tensor), "numpy": lambda: numpys(x)}
         if torch is not None:
@@ -48,7 +48,7 @@ def rows_of(x: Any) -> np.ndarray:
 
 def prepare_images(channels: int, side: int, count: int) -> dict[str, Any]:
     """NHWC to NCHW."""
-    x = np.random.default_rng(0).normal(size=(count, side, side, channels)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(count, side, side, channels)).astype(dtype())
     ours = rv.Tensor(x)
     contenders: dict[str, Any] = {
         "ranvier": lambda: rv.ops.transpose(ours, (0, 3, 1, 2)),
@@ -135,14 +135,24 @@ BENCHES = [
         bytes=lambda rows, classes: 4 * rows * classes,
     ),
     bench(
-        "zeros", lambda x: ops.zeros(x.shape), lambda x: np.zeros(x.shape, x.dtype), lambda x: torch.zeros(x.shape), 0
+        "zeros",
+        lambda x: ops.zeros(x.shape, x.dtype),
+        lambda x: np.zeros(x.shape, x.dtype),
+        lambda x: torch.zeros(x.shape, dtype=x.dtype),
+        0,
     ),
-    bench("ones", lambda x: ops.ones(x.shape), lambda x: np.ones(x.shape, x.dtype), lambda x: torch.ones(x.shape), 0),
+    bench(
+        "ones",
+        lambda x: ops.ones(x.shape, x.dtype),
+        lambda x: np.ones(x.shape, x.dtype),
+        lambda x: torch.ones(x.shape, dtype=x.dtype),
+        0,
+    ),
     bench(
         "full",
-        lambda x: ops.full(x.shape, 2.5),
+        lambda x: ops.full(x.shape, 2.5, x.dtype),
         lambda x: np.full(x.shape, 2.5, x.dtype),
-        lambda x: torch.full(x.shape, 2.5),
+        lambda x: torch.full(x.shape, 2.5, dtype=x.dtype),
         0,
     ),
     bench("zeros_like", ops.zeros_like, np.zeros_like, lambda x: torch.zeros_like(x), 0),

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 import ranvier as rv
-from ranvier.bench import OpBench, torch
+from ranvier.bench import OpBench, dtype, jax, jitted, torch
 
 
 def prepare(rows: int, columns: int, name: str = "softmax") -> dict[str, Any]:
     """Softmax, or log_softmax, over the last axis of (rows, columns)."""
-    x = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(rows, columns)).astype(dtype())
     ours = rv.Tensor(x)
     contenders: dict[str, Any] = {
         "ranvier": lambda: getattr(rv.ops, name)(ours),
@@ -22,6 +22,8 @@ def prepare(rows: int, columns: int, name: str = "softmax") -> dict[str, Any]:
     if torch is not None:
         theirs = torch.from_numpy(x)
         contenders["torch"] = lambda: getattr(torch, name)(theirs, -1)
+    if jax is not None:
+        contenders["jax"] = jitted(getattr(jax.nn, name), x)
     return contenders
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import ranvier as rv
+from ranvier.bench import command as bench
 
 
 def usage(arguments: argparse.Namespace) -> int:
@@ -71,12 +72,16 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--download", action="store_true", help="fetch MNIST (11 MB) if it is not here")
     command.add_argument("--picture", default="ranvier-quickstart.png", help="where to draw (default: %(default)s)")
     command.set_defaults(run=quickstart)
+
+    command = commands.add_parser("bench", help="measure our kernels beside NumPy, PyTorch and JAX")
+    bench.add_arguments(command)
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
     arguments = parser().parse_args(argv)
+    arguments.argv = sys.argv[1:] if argv is None else list(argv)
     try:
         status: int = arguments.run(arguments)
         return status

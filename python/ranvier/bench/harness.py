@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from ranvier import _core
+import numpy as np
+
+from ranvier import _core, rooms
 
 Thunk = Callable[[], Any]
+Shape = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class OpBench:
     """The shapes of an op that matter, what moves and what is computed, and how each peer says it.
 
-    ``prepare(**shape)`` returns a thunk per contender (``"ranvier"``, ``"numpy"``, ``"torch"``); ``flops(**shape)``
-    and ``bytes(**shape)`` count what the op must compute and move, 0 where that says nothing.
+    ``prepare(**shape)`` returns a thunk per contender (``"ranvier"``, ``"numpy"``, ``"torch"``, ``"jax"``) and makes
+    its arrays of the type that ``dtype()`` says; ``flops(**shape)`` and ``bytes(**shape)`` count what the op must
+    compute and move in float32, 0 where that says nothing.
     """
 
     name: str
-    shapes: tuple[dict[str, Any], ...]
+    shapes: tuple[Shape, ...]
     prepare: Callable[..., dict[str, Thunk]]
     flops: Callable[..., float]
     bytes: Callable[..., float]
-
-
-@dataclass(frozen=True)
-class Ceilings:
-    """What the machine can do: GFLOP/s of a register-resident FMA loop, GB/s of a streaming triad."""
-
-    gflops: float
-    gbytes: float
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,95 @@ class Row:
     """One shape measured: seconds (median) and spread (interquartile range / median) per contender."""
 
     bench: str
-    shape: dict[str, Any]
+    shape: Shape
     seconds: dict[str, float]
     spread: dict[str, float]
-    gflops: float
-    gbytes: float
+    flops: float
+    bytes: float
+    threads: int
+    dtype: str = "float32"
+    isa: str = ""
+
+    @property
+    def gflops(self) -> float:
+        """What we reach, in GFLOP/s."""
+        return self.flops / self.seconds["ranvier"] / 1e9
+
+    @property
+    def gbytes(self) -> float:
+        """What we move, in GB/s."""
+        return self.bytes / self.seconds["ranvier"] / 1e9
+
+    @property
+    def best_peer(self) -> str | None:
+        """The fastest of the others."""
+        peers = [name for name in self.seconds if name != "ranvier"]
+        return min(peers, key=lambda name: self.seconds[name]) if peers else None
+
+    @property
+    def ratio(self) -> float | None:
+        """The best peer's time over ours: above one, we are ahead."""
+        peer = self.best_peer
+        return self.seconds[peer] / self.seconds["ranvier"] if peer else None
+
+
+_measured = np.dtype("float32")
+_asked = False
+
+
+def dtype() -> np.dtype:
+    """The floating type being measured; a benchmark that never asks is measured in float32 only."""
+    global _asked
+    _asked = True
+    return _measured
+
+
+@contextmanager
+def measuring(name: str) -> Iterator[None]:
+    """Benchmarks inside measure this floating type."""
+    global _measured
+    before, _measured = _measured, np.dtype(name)
+    try:
+        yield
+    finally:
+        _measured = before
+
+
+def jitted(function: Callable[..., Any], *arrays: np.ndarray) -> Thunk:
+    """JAX's thunk: ``function`` compiled for these arrays, each call waiting for its result."""
+    jax = import_module("jax")
+    compiled, ours = jax.jit(function), [jax.device_put(array) for array in arrays]
+    return lambda: jax.block_until_ready(compiled(*ours))
+
+
+def families() -> list[str]:
+    """The families that have a benchmark."""
+    folder = import_module("ranvier.bench.ops").__path__[0]
+    return sorted(p.stem for p in Path(folder).glob("*.py") if p.stem != "__init__")
+
+
+def selected(names: Sequence[str]) -> list[tuple[str, OpBench]]:
+    """The benchmarks, each with its family, of ops (``leaky_relu``) and families (``activation``); all by default.
+
+    An op without a benchmark of that name stands for its family. Raises ValueError for a name that nothing has.
+    """
+    everything = [(f, b) for f in families() for b in import_module(f"ranvier.bench.ops.{f}").BENCHES]
+    if not names:
+        return everything
+    ops = rooms.public_ops()
+    chosen: list[tuple[str, OpBench]] = []
+    for name in names:
+        found = [(f, b) for f, b in everything if f == name]
+        if not found:
+            spelled = (f"{name} ", f"{name}_gradient", f"{name}_input", f"{name}_kernel")
+            found = [(f, b) for f, b in everything if b.name == name or b.name.startswith(spelled)]
+        if not found:
+            found = [(f, b) for f, b in everything if f == ops.get(name)]
+        if not found:
+            known = ", ".join([*families(), *sorted({b.name for _, b in everything})])
+            raise ValueError(f"no op or family is called {name!r}; there are {known}")
+        chosen += [pair for pair in found if pair not in chosen]
+    return chosen
 
 
 def _seconds_of(thunk: Thunk, calls: int) -> float:
@@ -55,66 +138,77 @@ def _seconds_of(thunk: Thunk, calls: int) -> float:
     return (time.perf_counter() - start) / calls
 
 
+def settle(slice_seconds: float = 0.004, limit: float = 0.4) -> None:
+    """Waits until this process uses no processor: a library's workers spin on after a call and rob the next one.
+
+    PyTorch's spin for some 5 ms, OpenBLAS's for 30 to 100; a fixed pause long enough for all would be a waste.
+    """
+    for _ in range(int(limit / slice_seconds)):
+        used = time.process_time()
+        time.sleep(slice_seconds)
+        if time.process_time() - used < slice_seconds / 10:
+            return
+
+
+PATIENCE = 2.0  # seconds; a slow contender gets fewer repeats, but three at least
+
+
 def time_interleaved(contenders: dict[str, Thunk], repeats: int = 9, budget: float = 0.03) -> dict[str, list[float]]:
     """Seconds per call, ``repeats`` samples per contender, one of each in turn; a sample lasts about ``budget`` s.
 
-    A short pause before each sample lets the previous contender's worker threads go to sleep.
+    Before each sample the previous contender's worker threads go to sleep.
     """
-    calls = {}
+    calls, wanted = {}, {}
     for name, thunk in contenders.items():
+        settle()
         thunk()  # warm-up: caches, allocators, lazily made kernels
-        once = min(_seconds_of(thunk, 1) for _ in range(3))
+        once = _seconds_of(thunk, 1)
+        if once < 0.1:
+            once = min(once, *(_seconds_of(thunk, 1) for _ in range(2)))
         calls[name] = max(1, min(10_000, int(budget / max(once, 1e-7))))
+        wanted[name] = max(3, min(repeats, int(PATIENCE / max(once, budget))))
     samples: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(repeats):
+    for repeat in range(repeats):
         for name, thunk in contenders.items():
-            time.sleep(0.008)
-            thunk()  # wakes our own workers
-            samples[name].append(_seconds_of(thunk, calls[name]))
+            if repeat < wanted[name]:
+                settle()
+                if calls[name] > 1:
+                    thunk()  # wakes our own workers
+                samples[name].append(_seconds_of(thunk, calls[name]))
     return samples
 
 
-def measure_ceilings() -> Ceilings:
-    """The FMA loop and the triad on all threads, each the best of several runs."""
-    rounds = 2_000_000
-    flops = _core._fma_loop(rounds)
-    fma = min(_seconds_of(lambda: _core._fma_loop(rounds), 1) for _ in range(5))
-    n = 1 << 25  # 128 MiB an array: beyond every cache
-    a, b = _core.Array.zeros([n], "float32"), _core.Array.zeros([n], "float32")
-    _core._triad(a, b, 0.5)
-    triad = min(_seconds_of(lambda: _core._triad(a, b, 0.5), 1) for _ in range(5))
-    return Ceilings(flops / fma / 1e9, 3 * 4 * n / triad / 1e9)
+def summary(samples: dict[str, list[float]]) -> tuple[dict[str, float], dict[str, float]]:
+    """The median and the spread (interquartile range over median) of each contender's samples."""
+    seconds = {k: statistics.median(v) for k, v in samples.items()}
+    spread = {k: (sorted(v)[3 * len(v) // 4] - sorted(v)[len(v) // 4]) / seconds[k] for k, v in samples.items()}
+    return seconds, spread
 
 
-def run_bench(bench: OpBench, repeats: int = 9, peers: Sequence[str] | None = None) -> list[Row]:
-    """Measures every shape of ``bench`` beside the peers asked for (all installed ones by default)."""
-    rows = []
-    for shape in bench.shapes:
+def run_bench(
+    bench: OpBench, repeats: int = 9, peers: Sequence[str] | None = None, shapes: Sequence[Shape] | None = None
+) -> Iterator[Row]:
+    """Measures every shape of ``bench`` (or those given) beside the peers asked for (all installed ones by default).
+
+    In another type than float32 a benchmark that makes no arrays of it yields nothing.
+    """
+    global _asked
+    for shape in bench.shapes if shapes is None else shapes:
+        _asked = False
         contenders = bench.prepare(**shape)
+        if _measured != np.float32 and not _asked:
+            return
         if peers is not None:
             contenders = {k: v for k, v in contenders.items() if k == "ranvier" or k in peers}
-        samples = time_interleaved(contenders, repeats)
-        seconds = {k: statistics.median(v) for k, v in samples.items()}
-        spread = {k: (sorted(v)[3 * len(v) // 4] - sorted(v)[len(v) // 4]) / seconds[k] for k, v in samples.items()}
-        ours = seconds["ranvier"]
-        gflops, gbytes = bench.flops(**shape) / ours / 1e9, bench.bytes(**shape) / ours / 1e9
-        rows.append(Row(bench.name, shape, seconds, spread, gflops, gbytes))
-    return rows
-
-
-def table(rows: list[Row], ceilings: Ceilings) -> str:
-    """Rows as text: time, GFLOP/s and GB/s as fractions of the ceilings, and each peer's time over ours."""
-    lines = [f"ceilings: {ceilings.gflops:.0f} GFLOP/s (FMA loop), {ceilings.gbytes:.0f} GB/s (triad)"]
-    for row in rows:
-        shape = " ".join(f"{k}={v}" for k, v in row.shape.items())
-        ours = row.seconds["ranvier"]
-        text = f"{row.bench:<24} {shape:<44} {ours * 1e6:10.1f} us +-{row.spread['ranvier']:4.0%}"
-        if row.gflops:
-            text += f"  {row.gflops:7.1f} GFLOP/s ({row.gflops / ceilings.gflops:4.0%})"
-        if row.gbytes:
-            text += f"  {row.gbytes:6.1f} GB/s ({row.gbytes / ceilings.gbytes:4.0%})"
-        for peer, seconds in row.seconds.items():
-            if peer != "ranvier":
-                text += f"  {peer} x{seconds / ours:.2f}"
-        lines.append(text)
-    return "\n".join(lines)
+        seconds, spread = summary(time_interleaved(contenders, repeats))
+        yield Row(
+            bench=bench.name,
+            shape=shape,
+            seconds=seconds,
+            spread=spread,
+            flops=bench.flops(**shape),
+            bytes=bench.bytes(**shape) * _measured.itemsize / 4,
+            threads=_core.num_threads(),
+            dtype=_measured.name,
+            isa=_core._isa(),
+        )

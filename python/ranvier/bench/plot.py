@@ -1,0 +1,121 @@
+"""Pictures of what was measured: the roofline, bars beside the peers, a ladder's climb. Needs matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.bench.harness import Row
+from ranvier.bench.machine import Ceilings
+from ranvier.bench.report import duration, words
+
+# Told apart by colour-blind readers too (Okabe and Ito); ours is the dark one everywhere.
+COLOURS = {"ranvier": "#0b3c5d", "torch": "#e69f00", "numpy": "#56b4e9", "jax": "#009e73"}
+MARKERS = {"ranvier": "o", "torch": "^", "numpy": "s", "jax": "D"}
+GREY = "#666666"
+
+
+def new_figure(width: float, height: float) -> Any:
+    """A figure that needs no screen. Raises ImportError that says what to install."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("pictures need matplotlib: pip install 'ranvier[plot]'") from error
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def contenders(rows: Sequence[Row]) -> list[str]:
+    """Who takes part, ours first."""
+    return [name for name in COLOURS if any(name in row.seconds for row in rows)]
+
+
+def roofline(axes: Any, rows: Sequence[Row], ceilings: Ceilings) -> None:
+    """GFLOP/s over flops per byte, log by log: below the slope memory limits, below the flat roof arithmetic does."""
+    points = [row for row in rows if row.flops and row.bytes]
+    peak = ceilings.peak(points[0].dtype)
+    intensities = [row.flops / row.bytes for row in points]
+    reached = [row.flops / s / 1e9 for row in points for s in row.seconds.values()]
+    left = min(*intensities, peak / ceilings.gbytes_cached) / 2
+    right = max(*intensities, peak / ceilings.gbytes) * 3
+    x = np.geomspace(left, right, 200)
+    axes.loglog(x, np.minimum(peak, x * ceilings.gbytes), color=GREY, linewidth=1.5)
+    axes.loglog(x, np.minimum(peak, x * ceilings.gbytes_cached), color=GREY, linewidth=1, linestyle=":")
+    for name in reversed(contenders(points)):
+        axes.plot(
+            [row.flops / row.bytes for row in points if name in row.seconds],
+            [row.flops / row.seconds[name] / 1e9 for row in points if name in row.seconds],
+            MARKERS[name],
+            color=COLOURS[name],
+            label=name,
+            markersize=8 if name == "ranvier" else 6,
+            markeredgecolor="white",
+        )
+    bottom = min(*reached, left * ceilings.gbytes) / 1.5
+    axes.set(xlim=(left, right), ylim=(bottom, peak * 2.2), xlabel="flops per byte", ylabel="GFLOP/s")
+    axes.text(right / 1.1, peak * 1.08, f"FMA loop {peak:.0f} GFLOP/s", ha="right", va="bottom", color=GREY)
+    for gbytes, text in ((ceilings.gbytes, "from memory"), (ceilings.gbytes_cached, "in the caches")):
+        start = max(left * 1.15, bottom * 1.6 / gbytes)
+        axes.text(
+            start,
+            start * gbytes * 1.15,
+            f"triad {text}, {gbytes:.0f} GB/s",
+            color=GREY,
+            fontsize=8,
+            rotation=np.degrees(np.arctan(gbytes)),
+            rotation_mode="anchor",
+            transform_rotates_text=True,
+        )
+    axes.set_title(f"Roofline, {ceilings.threads} thread{'s' if ceilings.threads > 1 else ''}, {points[0].dtype}")
+    axes.legend(loc="lower right", frameon=False)
+    axes.grid(True, which="major", color="#eeeeee")
+    axes.set_axisbelow(True)
+
+
+def _what(row: Row) -> str:
+    return f"{row.bench}\n{words(row.shape)}"
+
+
+def bars(axes: Any, rows: Sequence[Row]) -> None:
+    """For each shape one bar per contender: its speed beside ours, which is one; our time stands beside the name."""
+    names = contenders(rows)
+    height = 0.8 / len(names)
+    middle = np.arange(len(rows))[::-1]
+    longest = max(row.seconds["ranvier"] / s for row in rows for s in row.seconds.values())
+    for i, name in enumerate(names):
+        here = [(y, row) for y, row in zip(middle, rows, strict=True) if name in row.seconds]
+        speeds = [row.seconds["ranvier"] / row.seconds[name] for _, row in here]
+        places = [y + 0.4 - height * (i + 0.5) for y, _ in here]
+        axes.barh(places, speeds, height * 0.92, color=COLOURS[name], label=name)
+        for y, speed, (_, row) in zip(places, speeds, here, strict=True):
+            text = duration(row.seconds[name]) if name == "ranvier" else f"{duration(row.seconds[name])}  ({speed:.2f})"
+            axes.text(speed + longest * 0.01, y, text, va="center", fontsize=7.5)
+    axes.axvline(1, color=COLOURS["ranvier"], linewidth=0.8)
+    axes.set_yticks(middle, [_what(row) for row in rows], fontsize=8)
+    axes.set(xlim=(0, longest * 1.25), ylim=(-0.6, len(rows) - 0.4), xlabel="speed beside ours (longer is faster)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09 * 6 / max(6.0, len(rows))), ncols=4, frameon=False)
+
+
+def picture(rows: Sequence[Row], ceilings: Sequence[Ceilings], path: str, subtitle: str) -> None:
+    """One row of the picture per number of threads: the roofline, where flops are counted, and the bars."""
+    groups = [(c, [row for row in rows if row.threads == c.threads]) for c in ceilings]
+    groups = [(c, group) for c, group in groups if group]
+    with_roof = any(row.flops and row.bytes for row in rows)
+    tall = [max(5.0, 1.0 + 0.62 * len(group)) for _, group in groups]
+    figure = new_figure(13.5 if with_roof else 8.5, sum(tall) + 0.4)
+    columns = 2 if with_roof else 1
+    grid = figure.subplots(len(groups), columns, squeeze=False, height_ratios=tall)
+    for axes, (roof, group) in zip(grid, groups, strict=True):
+        counted = [row for row in group if row.flops and row.bytes]
+        if counted:
+            roofline(axes[0], counted, roof)
+        bars(axes[-1], group)
+        threads = f"{roof.threads} thread{'s' if roof.threads > 1 else ''}"
+        axes[-1].set_title(f"Ranvier beside its peers, {threads}, {group[0].dtype}")
+    figure.supxlabel(subtitle, fontsize=8, color=GREY)
+    figure.savefig(path)
