@@ -62,11 +62,12 @@ def roofline(axes: Any, rows: Sequence[Row], ceilings: Ceilings) -> None:
         start = max(left * 1.15, bottom * 1.6 / gbytes)
         axes.text(
             start,
-            start * gbytes * 1.15,
+            start * gbytes * 1.08,
             f"triad {text}, {gbytes:.0f} GB/s",
             color=GREY,
             fontsize=8,
             rotation=np.degrees(np.arctan(gbytes)),
+            va="bottom",
             rotation_mode="anchor",
             transform_rotates_text=True,
         )
