@@ -1,11 +1,14 @@
 #include "ops/conv2d.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "core/checks.h"
 #include "core/dispatch.h"
+#include "ops/activation_name.h"
 #include "ops/binding.h"
-#include "ops/gemm.h"
 #include "ops/sliding_window.h"
 
 namespace ranvier {
@@ -51,9 +54,13 @@ const T* pointer(const Bias& bias) {
   return bias ? bias->data<T>() : nullptr;
 }
 
-Array conv2d_forward(const Array& inputs, const Array& kernel, const Bias& bias, const Sides& strides,
-                     const Padding& padding, const Sides& dilation, int64_t groups) {
+// y, and the sum before the activation if `keep_sum` and the activation's slope does not follow from y.
+std::pair<Array, std::optional<Array>> conv2d_forward(const Array& inputs, const Array& kernel, const Bias& bias,
+                                                      const Sides& strides, const Padding& padding,
+                                                      const Sides& dilation, int64_t groups,
+                                                      const std::string& activation_name, bool keep_sum) {
   const char* op = "conv2d";
+  const Activation activation = named_activation(op, activation_name);
   check_image(op, "inputs", inputs);
   check_image(op, "kernel", kernel);
   check_alike(op, {{"inputs", inputs}, {"kernel", kernel}});
@@ -64,12 +71,17 @@ Array conv2d_forward(const Array& inputs, const Array& kernel, const Bias& bias,
   const Conv2dShape shape{inputs.shape(0), inputs.shape(3), kernel.shape(3), groups, window};
   Array y = Array::empty({shape.images, window.height.out, window.width.out, shape.out_channels}, inputs.dtype(),
                          inputs.device());
-  if (y.size() == 0) return y;
+  std::optional<Array> sum;
+  if (keep_sum && !slope_from_output(activation.kind)) sum = Array::empty_like(y);
+  if (y.size() == 0) return {y, sum};
   dispatch(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
-    kernels.conv2d.template get<T>().forward(inputs.data<T>(), kernel.data<T>(), pointer<T>(bias), y.data<T>(), shape);
+    const Activation fused = sum ? Activation{ActivationKind::Linear, 0} : activation;
+    T* out = sum ? sum->data<T>() : y.data<T>();
+    kernels.conv2d.template get<T>().forward(inputs.data<T>(), kernel.data<T>(), pointer<T>(bias), out, shape, fused);
+    if (sum) kernels.activation.template get<T>().forward(activation, out, y.data<T>(), y.size());
   });
-  return y;
+  return {y, sum};
 }
 
 void run_input_gradient(const char* op, const Array& dy, const Array& kernel, const Bias& bias, Array& dx,
@@ -145,6 +157,27 @@ Array conv2d_kernel_gradient(const Array& inputs, const Array& dy, const Sides& 
   return dw;
 }
 
+// dz = dy times the activation's slope, and db if wanted. saved: y, or the sum that conv2d_forward kept.
+std::pair<Array, std::optional<Array>> conv2d_activation_gradient(const Array& saved, const Array& dy,
+                                                                  const std::string& activation_name, bool want_bias) {
+  const char* op = "conv2d activation gradient";
+  const Activation activation = named_activation(op, activation_name);
+  check_image(op, "dy", dy);
+  check_alike(op, {{"saved", saved}, {"dy", dy}});
+  check_shape(op, "dy", dy, saved.shape());
+  Array dz = Array::empty_like(dy);
+  std::optional<Array> db;
+  if (want_bias) db = Array::empty({dy.shape(3)}, dy.dtype(), dy.device());
+  if (dy.shape(3) == 0) return {dz, db};
+  dispatch(op, dy, [=](const KernelTable& kernels, auto type) mutable {
+    using T = decltype(type);
+    const int64_t channels = dy.shape(3);
+    kernels.conv2d.template get<T>().activation_gradient(activation, saved.data<T>(), dy.data<T>(), dz.data<T>(),
+                                                         dy.size() / channels, channels, db ? db->data<T>() : nullptr);
+  });
+  return {dz, db};
+}
+
 Array conv2d_bias_gradient(const Array& dy) {
   const char* op = "conv2d bias gradient";
   check_image(op, "dy", dy);
@@ -152,7 +185,9 @@ Array conv2d_bias_gradient(const Array& dy) {
   if (db.size() == 0) return db;
   dispatch(op, dy, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
-    kernels.gemm.template get<T>().column_sums(dy.data<T>(), dy.size() / dy.shape(3), dy.shape(3), db.data<T>());
+    const int64_t channels = dy.shape(3);
+    kernels.conv2d.template get<T>().activation_gradient({ActivationKind::Linear, 0}, nullptr, dy.data<T>(), nullptr,
+                                                         dy.size() / channels, channels, db.data<T>());
   });
   return db;
 }
@@ -161,7 +196,9 @@ Array conv2d_bias_gradient(const Array& dy) {
 
 void bind_conv2d(py::module_& m) {
   m.def("conv2d_forward", &conv2d_forward, "inputs"_a, "kernel"_a, "bias"_a, "strides"_a, "padding"_a, "dilation"_a,
-        "groups"_a, releases_gil());
+        "groups"_a, "activation"_a = "linear", "keep_sum"_a = false, releases_gil());
+  m.def("conv2d_activation_gradient", &conv2d_activation_gradient, "saved"_a, "dy"_a, "activation"_a, "want_bias"_a,
+        releases_gil());
   m.def("conv2d_input_gradient", &conv2d_input_gradient, "dy"_a, "kernel"_a, "input_size"_a, "strides"_a, "padding"_a,
         "dilation"_a, "groups"_a, releases_gil());
   m.def("conv2d_kernel_gradient", &conv2d_kernel_gradient, "inputs"_a, "dy"_a, "kernel_size"_a, "strides"_a,

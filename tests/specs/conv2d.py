@@ -9,7 +9,20 @@ from hypothesis import strategies as st
 
 import ranvier as rv
 from ranvier.reference.conv2d import window_axes
-from tests.opspec import Call, OpSpec, Refused, linear_bound, linear_gradient_bound, normal, seeds
+from tests.opspec import (
+    Call,
+    OpSpec,
+    Refused,
+    gamma,
+    linear_bound,
+    linear_gradient_bound,
+    normal,
+    run,
+    run_backward,
+    seeds,
+    smallest,
+)
+from tests.specs.gemm import ACTIVATIONS, activated_bound, activated_gradient_error
 
 
 def pairs(low: int, high: int) -> st.SearchStrategy[Any]:
@@ -57,13 +70,14 @@ def calls(draw: Any, small: bool = False, integers: bool = False) -> Call:
     images = draw(st.integers(1, 2) if small else st.integers(0, 3))
     seed = draw(seeds)
     bias = draw(st.booleans())
+    activations = (None, "linear", "relu") if integers else (None, None, *ACTIVATIONS)
     return Call(
         {
             "inputs": fill((images, *size, channels * groups), seed, integers),
             "kernel": fill((*kernel_size, channels, outs * groups), seed + 1, integers),
             "bias": fill((outs * groups,), seed + 2, integers) if bias else None,
         },
-        {**options, "groups": groups},
+        {**options, "groups": groups, "activation": draw(st.sampled_from(activations))},
     )
 
 
@@ -83,6 +97,28 @@ def gradient_lengths(call: Call) -> dict[str, int]:
     pixels = output_pixels(call)
     through = kernel.shape[0] * kernel.shape[1] * kernel.shape[3] // call.options["groups"]
     return {"inputs": through, "kernel": pixels, "bias": pixels}
+
+
+def sums_of(call: Call, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    """The sums before the activation, and their error."""
+    plain = Call(call.arrays, {**call.options, "activation": None})
+    (z,), (size,) = (run(rv.ops.conv2d, c, "float64", "reference") for c in (plain, plain.absolute()))
+    return z, gamma(kernel_length(call) + 2, eps) * size + smallest(eps)
+
+
+def conv2d_bound(call: Call, expected: list[np.ndarray], eps: float) -> list[Any]:
+    return activated_bound(call.options["activation"], *sums_of(call, eps), expected[0], eps)
+
+
+def conv2d_gradient_bound(
+    call: Call, dys: list[np.ndarray], expected: dict[str, np.ndarray], eps: float
+) -> dict[str, Any]:
+    """Gradients are linear in dz: their error is its error put through, and that of their own sums."""
+    size, error = activated_gradient_error(call.options["activation"], *sums_of(call, eps), dys[0], eps)
+    plain = Call(call.arrays, {**call.options, "activation": None}).absolute()
+    through, own = (run_backward(rv.ops.conv2d, plain, ARGUMENTS, [d], "float64", "reference") for d in (error, size))
+    length = gradient_lengths(call)
+    return {k: through[k] + gamma(length[k] + 8, eps) * own[k] + smallest(eps) for k in expected}
 
 
 @st.composite
@@ -139,6 +175,7 @@ def refused(error: type[Exception], match: str, shape: Any, kernel: Any, dtype: 
 IMAGE, KERNEL = (2, 8, 8, 4), (3, 3, 4, 6)
 
 REFUSED = (
+    refused(ValueError, "conv2d: unknown activation 'relo'", IMAGE, KERNEL, activation="relo"),
     refused(
         ValueError,
         "conv2d: kernel has 3 input channels (shape 3x3x3x32) but input has 1 (shape 64x28x28x1)",
@@ -208,9 +245,9 @@ SPECS = [
     OpSpec(
         op=rv.ops.conv2d,
         calls=calls(),
-        bound=linear_bound(rv.ops.conv2d, kernel_length),
+        bound=conv2d_bound,
         gradients=ARGUMENTS,
-        gradient_bound=linear_gradient_bound(rv.ops.conv2d, ARGUMENTS, gradient_lengths),
+        gradient_bound=conv2d_gradient_bound,
         gradient_calls=calls(small=True),
         integers=calls(integers=True),
         refused=REFUSED,

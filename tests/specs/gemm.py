@@ -120,25 +120,26 @@ def sum_error(call: Call, eps: float) -> np.ndarray:
     return gamma(kernel.shape[0] + 2, eps) * sums_of(call)[1] + smallest(eps)
 
 
-def dense_bound(call: Call, expected: list[np.ndarray], eps: float) -> list[Any]:
+def activated_bound(name: str | None, z: np.ndarray, error: np.ndarray, y: np.ndarray, eps: float) -> list[Any]:
     """The sum's error times the steepest slope, and some ulps of the activation (of a row of `n` in softmax)."""
-    error, name = sum_error(call, eps), call.options["activation"]
     if name in (None, "linear", "relu"):
         return [error]
     if name in ("softmax", "log_softmax"):
-        z = sums_of(call)[0]
         widest = np.max(np.abs(z), axis=-1, keepdims=True, initial=0)
         row = np.max(error, axis=-1, keepdims=True, initial=0)
-        return [4 * row + gamma(4 * z.shape[-1] + 32, eps) * (widest + 1) + 4 * eps * np.abs(expected[0])]
-    return [STEEPEST * error + 8 * eps * (np.abs(sums_of(call)[0]) + 1)]
+        return [4 * row + gamma(4 * z.shape[-1] + 32, eps) * (widest + 1) + 4 * eps * np.abs(y)]
+    return [STEEPEST * error + 8 * eps * (np.abs(z) + 1)]
 
 
-def dense_gradient_bound(
-    call: Call, dys: list[np.ndarray], expected: dict[str, np.ndarray], eps: float
-) -> dict[str, Any]:
-    name, (dy,) = call.options["activation"], dys
-    x, kernel = (np.abs(np.asarray(call.arrays[k], np.float64)) for k in ("x", "kernel"))
-    z, error, size = sums_of(call)[0], sum_error(call, eps), np.abs(dy)
+def dense_bound(call: Call, expected: list[np.ndarray], eps: float) -> list[Any]:
+    return activated_bound(call.options["activation"], sums_of(call)[0], sum_error(call, eps), expected[0], eps)
+
+
+def activated_gradient_error(
+    name: str | None, z: np.ndarray, error: np.ndarray, dy: np.ndarray, eps: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """How large the gradient before the activation can be, and how wrong where z is known within `error`."""
+    size = np.abs(dy)
     if name in ("softmax", "log_softmax"):
         size = size + size.sum(-1, keepdims=True)
         error = np.broadcast_to(np.max(error, axis=-1, keepdims=True, initial=0) * 4, size.shape)
@@ -149,7 +150,15 @@ def dense_gradient_bound(
     else:
         jumps = np.abs(z) <= error if name in KINKED else np.zeros(z.shape, bool)
         dz_error = size * (STEEPEST * error + 16 * eps * (np.abs(z) + 1) + np.where(jumps, STEEPEST, 0))
-    size = STEEPEST * size
+    return STEEPEST * size, dz_error
+
+
+def dense_gradient_bound(
+    call: Call, dys: list[np.ndarray], expected: dict[str, np.ndarray], eps: float
+) -> dict[str, Any]:
+    x, kernel = (np.abs(np.asarray(call.arrays[k], np.float64)) for k in ("x", "kernel"))
+    z = sums_of(call)[0]
+    size, dz_error = activated_gradient_error(call.options["activation"], z, sum_error(call, eps), dys[0], eps)
     rows = int(np.prod(x.shape[:-1]))
     flat_x = x.reshape(rows, x.shape[-1])
     over_rows = (dz_error + gamma(rows + 8, eps) * size).reshape(rows, z.shape[-1])

@@ -7,7 +7,7 @@ namespace RANVIER_ISA {
 namespace {
 
 template <typename T>
-void forward(const T* x, const T* w, const T* bias, T* y, const Conv2dShape& shape) {
+void forward(const T* x, const T* w, const T* bias, T* y, const Conv2dShape& shape, Activation activation) {
   const WindowAxis &h = shape.window.height, &v = shape.window.width;
   const int64_t in = shape.in_channels / shape.groups, out = shape.out_channels / shape.groups;
   Correlation<T> c{};
@@ -15,6 +15,7 @@ void forward(const T* x, const T* w, const T* bias, T* y, const Conv2dShape& sha
   c.weights = w;
   c.bias = bias;
   c.output = y;
+  c.activation = activation;
   c.images = shape.images;
   c.rows = {h.size, h.window, h.stride, h.dilation, h.before, h.out};
   c.columns = {v.size, v.window, v.stride, v.dilation, v.before, v.out};
@@ -88,8 +89,8 @@ void input_gradient(const T* dy, const T* w, const T* bias, T* dx, const Conv2dS
 
 extern const PerType<Conv2dKernels> conv2d_kernels;
 const PerType<Conv2dKernels> conv2d_kernels = {
-    {forward<float>, input_gradient<float>, kernel_gradient},
-    {forward<double>, input_gradient<double>, kernel_gradient},
+    {forward<float>, input_gradient<float>, kernel_gradient, conv2d_activation_gradient},
+    {forward<double>, input_gradient<double>, kernel_gradient, conv2d_activation_gradient},
 };
 
 }  // namespace RANVIER_ISA

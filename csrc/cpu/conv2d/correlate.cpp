@@ -23,6 +23,7 @@ struct Tile {
   const T* bias;
   const T* panel;  // one row per source element of the runs
   int64_t columns;
+  bool relu;
 };
 
 // kRows pixels x kVectors vectors of output channels, in registers over the whole sum.
@@ -50,6 +51,12 @@ void multiply_tile(const Tile<T>& tile) {
         const Vec<T> a = broadcast(pixel[m][i]);
         for (int v = 0; v < kVectors; ++v) sum[m][v] = fma(a, b[v], sum[m][v]);
       }
+    }
+  }
+  if (tile.relu) {
+#pragma GCC unroll 16
+    for (int m = 0; m < kRows; ++m) {
+      for (int v = 0; v < kVectors; ++v) sum[m][v] = max(sum[m][v], Vec<T>{});
     }
   }
 #pragma GCC unroll 16
@@ -185,6 +192,7 @@ void multiply_block(const Plan<T>& plan, const Block& block, const T* source, co
       tile.output = output + group * c.out_channels + plan.panels.first(p);
       tile.bias = bias;
       tile.columns = plan.panels.columns(p);
+      tile.relu = c.activation.kind == ActivationKind::Relu;
       for (int64_t row = 0, end; row < block.rows; row = end) {
         const TapRange taps = taps_of_row(c.rows, block.begin + row);
         for (end = row + 1; end < block.rows; ++end) {
@@ -242,6 +250,13 @@ void correlate_block(const Plan<T>& plan, int64_t task) {
   }
   T* output = c.output + image * c.output_strides.image + block.begin * c.output_strides.row;
   multiply_block(plan, block, source, copied ? plan.runs_padded : plan.runs_direct, output);
+  if (c.activation.kind == ActivationKind::Linear || c.activation.kind == ActivationKind::Relu) return;
+  for (int64_t n = 0; n < block.images; ++n) {  // still in L2
+    for (int64_t p = 0; p < block.rows; ++p) {
+      activate_row(c.activation, output + n * c.output_strides.image + p * c.output_strides.row,
+                   c.columns.out * c.output_strides.column);
+    }
+  }
 }
 
 // Rows and images per task: a source block of a quarter of a usual L2, yet some tasks in all; whole images

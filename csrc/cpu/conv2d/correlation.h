@@ -42,6 +42,7 @@ struct Correlation {
   const T* weights;
   const T* bias;  // groups * out_channels, or null
   T* output;
+  Activation activation;  // where not linear, output rows are contiguous
   int64_t images;
   CorrelationAxis rows;
   CorrelationAxis columns;
@@ -58,6 +59,14 @@ void correlate(const Correlation<double>& correlation);
 // For one input channel per group (taps already trimmed): vectors of channels instead of a matrix product.
 void correlate_depthwise(const Correlation<float>& correlation);
 void correlate_depthwise(const Correlation<double>& correlation);
+
+// Where it is no part of the kernels that write the row.
+void activate_row(Activation activation, float* row, int64_t n);
+void activate_row(Activation activation, double* row, int64_t n);
+void conv2d_activation_gradient(Activation activation, const float* saved, const float* dy, float* dz, int64_t pixels,
+                                int64_t channels, float* db);
+void conv2d_activation_gradient(Activation activation, const double* saved, const double* dy, double* dz,
+                                int64_t pixels, int64_t channels, double* db);
 
 void kernel_gradient(const float* x, const float* dy, float* dw, const Conv2dShape& shape);
 void kernel_gradient(const double* x, const double* dy, double* dw, const Conv2dShape& shape);

@@ -122,6 +122,8 @@ void correlate_depthwise_any(const Correlation<T>& c) {
         int64_t v = 0;
         for (; v + kWidth<T> <= channels; v += kWidth<T>) correlate_row<T, true>(row, c.columns.out, v, kWidth<T>);
         if (v < channels) correlate_row<T, false>(row, c.columns.out, v, channels - v);
+        if (c.activation.kind != ActivationKind::Linear)
+          activate_row(c.activation, row.output, c.columns.out * channels);
         row.source += c.rows.stride * strip.columns * channels;
         row.output += c.output_strides.row;
       }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import ops
+from ranvier import activations, ops
 from ranvier.layers.arguments import (
     check_data_format,
     check_padding,
@@ -122,8 +122,12 @@ class Conv2D(_Convolution):
         self.built = True
 
     def call(self, inputs: Any) -> Any:
-        y = ops.conv2d(inputs, self.kernel, self.bias, self.strides, self.padding, self.dilation_rate, self.groups)
-        return self.activation(y)
+        name = activations.name_of(self.activation)
+        fused = name if name in self.fused else None
+        y = ops.conv2d(
+            inputs, self.kernel, self.bias, self.strides, self.padding, self.dilation_rate, self.groups, fused
+        )
+        return y if fused else self.activation(y)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         axes = zip(input_shape[1:3], self.kernel_size, self.strides, self.dilation_rate, strict=True)

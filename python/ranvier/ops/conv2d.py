@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import ranvier
 from ranvier.autograd import Function, is_recording
 from ranvier.tensor import Tensor, wrap
 
@@ -45,23 +46,39 @@ def _bias_gradient(function: Function, dy: Tensor) -> Tensor:
 
 
 class Conv2D(Function):
+    """Bias and activation happen as y is written; the gradient needs y, or the sum before the activation."""
+
     name = "conv2d"
     optional = (2,)
 
-    def forward(self, inputs: Any, kernel: Any, bias: Any, **geometry: Any) -> Any:
-        self.geometry = geometry
+    def forward(self, inputs: Any, kernel: Any, bias: Any, activation: str = "linear", **geometry: Any) -> Any:
+        self.activation, self.geometry = activation, geometry
         self.input_size, self.kernel_size = list(inputs.shape[1:3]), list(kernel.shape[:2])
-        self.save(inputs, kernel)
-        return self.kernels.conv2d_forward(inputs, kernel, bias, **geometry)
+        y, before = self.kernels.conv2d_forward(
+            inputs, kernel, bias, **geometry, activation=activation, keep_sum=any(self.needs)
+        )
+        if activation == "linear":
+            self.save(inputs, kernel, bias)
+        else:
+            self.save(inputs, kernel, bias, y if before is None else before)
+        return y
 
     def backward(self, dy: Tensor) -> Any:
-        inputs, kernel = self.saved
+        inputs, kernel, bias, *saved = self.saved
         d_inputs = d_kernel = d_bias = None
+        if saved and is_recording():
+            before = Conv2D.apply(inputs, kernel, bias, **self.geometry)
+            dy = ranvier.autograd.grad(getattr(ranvier.ops, self.activation)(before), before, dy, create_graph=True)
+        elif saved:
+            dz, db = self.kernels.conv2d_activation_gradient(
+                saved[0].array, dy.array, self.activation, want_bias=self.needs[2]
+            )
+            dy, d_bias = wrap(dz), None if db is None else wrap(db)
         if self.needs[0]:
             d_inputs = Conv2DInputGradient.apply(dy, kernel, input_size=self.input_size, **self.geometry)
         if self.needs[1]:
             d_kernel = Conv2DKernelGradient.apply(inputs, dy, kernel_size=self.kernel_size, **self.geometry)
-        if self.needs[2]:
+        if self.needs[2] and d_bias is None:
             d_bias = _bias_gradient(self, dy)
         return d_inputs, d_kernel, d_bias
 
@@ -147,16 +164,19 @@ def conv2d(
     padding: Any = "valid",
     dilation: Any = 1,
     groups: int = 1,
+    activation: str | None = None,
 ) -> Tensor:
     """Cross-correlation of images with a kernel: (N, H, W, C), (KH, KW, C / groups, O) -> (N, OH, OW, O).
 
     float32 or float64. ``bias`` has shape (O,). ``strides`` and ``dilation`` are an integer or (height, width).
     ``padding`` is "valid": OH = floor((H - KH') / SH) + 1 with KH' = (KH - 1) * dilation + 1; "same": OH =
     ceil(H / SH), an odd zero at the end; or ((top, bottom), (left, right)) zeros. With ``groups`` the channels fall
-    into blocks that do not see each other; C groups make a depthwise convolution. Differentiable any number of times.
+    into blocks that do not see each other; C groups make a depthwise convolution. ``activation`` is the name of an
+    activation op with its default options (``"relu"``, ``"tanh"``...), applied in the same pass. Differentiable any
+    number of times.
 
     Raises ValueError for shapes that do not fit (a kernel larger than its padded input too), for options out of
-    range; TypeError for other dtypes. Sources: Keras ``ops.conv``; curriculum F35, F36.
+    range and unknown names; TypeError for other dtypes. Sources: Keras ``ops.conv``; curriculum F35, F36.
 
     >>> import ranvier as rv
     >>> x = rv.ops.arange(9, dtype="float32").reshape((1, 3, 3, 1))
@@ -164,10 +184,13 @@ def conv2d(
     array([[ 4.,  6.],
            [10., 12.]], dtype=float32)
     """
+    if activation in ("softmax", "log_softmax"):  # over whole pixels: not for an epilogue
+        return getattr(ranvier.ops, activation)(conv2d(inputs, kernel, bias, strides, padding, dilation, groups))
     return Conv2D.apply(
         inputs,
         kernel,
         bias,
+        activation="linear" if activation is None else "silu" if activation == "swish" else activation,
         strides=pair("conv2d", "strides", strides),
         padding=padding_argument("conv2d", padding),
         dilation=pair("conv2d", "dilation", dilation),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,21 @@ def _chain(slope: np.ndarray, dy: np.ndarray) -> np.ndarray:
 def _curved(x: np.ndarray) -> np.ndarray:
     """Beyond 1000 every factor e**-abs(x) has vanished; clipping keeps Inf * 0 away."""
     return np.clip(x, -1000, 1000)
+
+
+# The options that an activation has where another op fuses it, by its name.
+_OPTIONS: dict[str, tuple[Any, ...]] = {"leaky_relu": (0.2,), "elu": (1.0,), "gelu": (True,)}
+
+
+def named_activation(name: str, direction: str) -> Callable[..., np.ndarray]:
+    """``{name}_{direction}`` with its default options, as dense and conv2d fuse it."""
+    function = globals()[f"{name}_{direction}"]
+    return lambda *arrays: function(*arrays, *_OPTIONS.get(name, ()))
+
+
+def slope_from_output(name: str) -> bool:
+    """Whether the slope follows from y; else it needs the sum before."""
+    return name in ("relu", "sigmoid", "tanh")
 
 
 def threshold_forward(x: np.ndarray, value: float, inclusive: bool) -> np.ndarray:

@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.reference.activation import named_activation, slope_from_output
+
 __all__ = [
+    "conv2d_activation_gradient",
     "conv2d_bias_gradient",
     "conv2d_forward",
     "conv2d_input_gradient",
@@ -84,13 +87,25 @@ def conv2d_forward(
     padding: Any,
     dilation: Sequence[int],
     groups: int,
-) -> np.ndarray:
+    activation: str = "linear",
+    keep_sum: bool = False,
+) -> tuple[np.ndarray, np.ndarray | None]:
     height, width = window_axes(inputs.shape[1:3], kernel.shape[:2], strides, padding, dilation)
-    y = np.zeros((inputs.shape[0], height.out, width.out, kernel.shape[3]), inputs.dtype)
-    for x_g, w_g, y_g in zip(_blocks(inputs, groups), _blocks(kernel, groups), _blocks(y, groups), strict=True):
+    z = np.zeros((inputs.shape[0], height.out, width.out, kernel.shape[3]), inputs.dtype)
+    for x_g, w_g, z_g in zip(_blocks(inputs, groups), _blocks(kernel, groups), _blocks(z, groups), strict=True):
         for tap, outs, ins in taps(height, width):
-            y_g[outs] += x_g[ins] @ w_g[tap]
-    return y if bias is None else y + bias
+            z_g[outs] += x_g[ins] @ w_g[tap]
+    z = z if bias is None else z + bias
+    if activation == "linear":
+        return z, None
+    return named_activation(activation, "forward")(z), z if keep_sum and not slope_from_output(activation) else None
+
+
+def conv2d_activation_gradient(
+    saved: np.ndarray, dy: np.ndarray, activation: str, want_bias: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    dz = dy if activation == "linear" else named_activation(activation, "backward")(saved, dy)
+    return dz, dz.sum((0, 1, 2)) if want_bias else None
 
 
 def conv2d_input_gradient(

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
-from ranvier.reference import activation as activations
+from ranvier.reference.activation import named_activation, slope_from_output
 
 __all__ = ["column_sums", "dense_backward", "dense_forward", "matmul_forward"]
-
-_OPTIONS: dict[str, tuple[Any, ...]] = {"leaky_relu": (0.2,), "elu": (1.0,), "gelu": (True,)}
-_FROM_OUTPUT = ("relu", "sigmoid", "tanh")  # their slope follows from y; the others' from the sum before
 
 
 def matmul_forward(
@@ -23,19 +17,14 @@ def matmul_forward(
     return np.matmul(a, b)
 
 
-def _activation(name: str, direction: str) -> Callable[..., np.ndarray]:
-    function = getattr(activations, f"{name}_{direction}")
-    return lambda *arrays: function(*arrays, *_OPTIONS.get(name, ()))
-
-
 def dense_forward(
     x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, activation: str, keep_sum: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
     z = x @ kernel if bias is None else x @ kernel + bias
     if activation == "linear":
         return z, None
-    y = _activation(activation, "forward")(z)
-    return y, z if keep_sum and activation not in _FROM_OUTPUT else None
+    y = named_activation(activation, "forward")(z)
+    return y, z if keep_sum and not slope_from_output(activation) else None
 
 
 def dense_backward(
@@ -48,7 +37,7 @@ def dense_backward(
     want_kernel: bool,
     want_bias: bool,
 ) -> tuple[np.ndarray | None, ...]:
-    dz = dy if activation == "linear" else _activation(activation, "backward")(saved, dy)
+    dz = dy if activation == "linear" else named_activation(activation, "backward")(saved, dy)
     flat_x, flat_dz = x.reshape(_rows(x), x.shape[-1]), dz.reshape(_rows(x), dz.shape[-1])
     return (
         dz @ kernel.T if want_x else None,
