@@ -1,6 +1,8 @@
 #include "ops/recurrent.h"
 
+#include <array>
 #include <cstring>
+#include <string>
 #include <tuple>
 
 #include "core/checks.h"
@@ -11,121 +13,287 @@ namespace ranvier {
 namespace {
 
 using OptionalArray = std::optional<Array>;
+using Needs = std::array<bool, 4>;  // gradients of x, kernel, recurrent_kernel and bias
 
-// x (N, T, I), kernel (I, 4H), recurrent_kernel (H, 4H); the sizes they agree on.
-LstmSizes lstm_sizes(const Array& x, const Array& kernel, const Array& recurrent_kernel, bool go_backwards) {
-  check_floating("lstm", "x", x);
-  check_alike("lstm", {{"x", x}, {"kernel", kernel}, {"recurrent_kernel", recurrent_kernel}});
-  check_rank("lstm", "x", x, 3);
-  check_rank("lstm", "kernel", kernel, 2);
-  check_rank("lstm", "recurrent_kernel", recurrent_kernel, 2);
-  const int64_t units = recurrent_kernel.shape(0);
-  if (recurrent_kernel.shape(1) % 4 != 0 || recurrent_kernel.shape(1) / 4 != units) {
-    throw ValueError(message("lstm: recurrent_kernel must have shape (units, 4 * units) but has shape ",
+const char* gates_text(int64_t gates) { return gates == 1 ? "units" : gates == 3 ? "3 * units" : "4 * units"; }
+
+// x (N, T, I), kernel (I, gates H), recurrent_kernel (H, gates H); the sizes they agree on.
+RecurrentSizes sizes_of(const char* op, RecurrentCell cell, const Array& x, const Array& kernel,
+                        const Array& recurrent_kernel, bool go_backwards) {
+  check_floating(op, "x", x);
+  check_alike(op, {{"x", x}, {"kernel", kernel}, {"recurrent_kernel", recurrent_kernel}});
+  check_rank(op, "x", x, 3);
+  check_rank(op, "kernel", kernel, 2);
+  check_rank(op, "recurrent_kernel", recurrent_kernel, 2);
+  const int64_t units = recurrent_kernel.shape(0), gates = kernel_gates(cell);
+  if (recurrent_kernel.shape(1) % gates != 0 || recurrent_kernel.shape(1) / gates != units) {
+    throw ValueError(message(op, ": recurrent_kernel must have shape (units, ", gates_text(gates), ") but has shape ",
                              shape_text(recurrent_kernel.shape())));
   }
-  check_positive("lstm", "units (rows of recurrent_kernel)", units);
+  check_positive(op, "units (rows of recurrent_kernel)", units);
   if (kernel.shape(0) != x.shape(2)) {
-    throw ValueError(message("lstm: kernel has ", kernel.shape(0), " input features (shape ",
+    throw ValueError(message(op, ": kernel has ", kernel.shape(0), " input features (shape ",
                              shape_text(kernel.shape()), ") but x has ", x.shape(2), " (shape ", shape_text(x.shape()),
                              ")"));
   }
-  check_shape("lstm", "kernel", kernel, {x.shape(2), 4 * units});
-  return {x.shape(0), x.shape(1), x.shape(2), units, go_backwards};
+  check_shape(op, "kernel", kernel, {x.shape(2), gates * units});
+  return {cell, ActivationKind::Tanh, x.shape(0), x.shape(1), x.shape(2), units, go_backwards};
 }
 
-void check_optional(const char* name, const OptionalArray& array, const Array& x, const Shape& shape) {
+void check_optional(const char* op, const char* name, const OptionalArray& array, const Array& x, const Shape& shape) {
   if (!array) return;
-  check_alike("lstm", {{"x", x}, {name, *array}});
-  check_shape("lstm", name, *array, shape);
+  check_alike(op, {{"x", x}, {name, *array}});
+  check_shape(op, name, *array, shape);
 }
 
-void check_mask(const OptionalArray& mask, const Array& x) {
+void check_mask(const char* op, const OptionalArray& mask, const Array& x) {
   if (!mask) return;
-  check_same_device("lstm", {{"x", x}, {"mask", *mask}});
-  check_dtype("lstm", "mask", *mask, DType::Bool);
-  check_shape("lstm", "mask", *mask, {x.shape(0), x.shape(1)});
+  check_same_device(op, {{"x", x}, {"mask", *mask}});
+  check_dtype(op, "mask", *mask, DType::Bool);
+  check_shape(op, "mask", *mask, {x.shape(0), x.shape(1)});
 }
 
-// A copy to work on in place; zeros for an absent array.
-Array copy_or_zeros(const OptionalArray& array, const Shape& shape, const Array& like) {
-  if (!array) return Array::zeros(shape, like.dtype(), like.device());
-  Array copy = Array::empty_like(*array);
-  std::memcpy(copy.raw(), array->raw(), array->bytes());
-  return copy;
+ActivationKind activation_named(const std::string& name) {
+  if (name == "tanh") return ActivationKind::Tanh;
+  if (name == "relu") return ActivationKind::Relu;
+  if (name == "sigmoid") return ActivationKind::Sigmoid;
+  if (name == "linear") return ActivationKind::Linear;
+  throw ValueError(message("simple_rnn: activation must be 'tanh', 'relu', 'sigmoid' or 'linear' but is '", name, "'"));
 }
 
 template <typename T>
 const T* data_or_null(const OptionalArray& array) {
   return array ? array->data<T>() : nullptr;
 }
-
-// For lstm, and lstm_cell as a sequence of one step: outputs, h, c, and for the gradient: gates, h_before, c_before.
-std::tuple<Array, Array, Array, Array, Array, Array> lstm_forward(
-    const Array& x, const Array& kernel, const Array& recurrent_kernel, const OptionalArray& bias,
-    const OptionalArray& initial_h, const OptionalArray& initial_c, const OptionalArray& mask, bool go_backwards) {
-  const LstmSizes s = lstm_sizes(x, kernel, recurrent_kernel, go_backwards);
-  check_optional("bias", bias, x, {4 * s.units});
-  check_optional("initial_h", initial_h, x, {s.batch, s.units});
-  check_optional("initial_c", initial_c, x, {s.batch, s.units});
-  check_mask(mask, x);
-  Array h = copy_or_zeros(initial_h, {s.batch, s.units}, x);
-  Array c = copy_or_zeros(initial_c, {s.batch, s.units}, x);
-  Array outputs = Array::empty({s.batch, s.steps, s.units}, x.dtype(), x.device());
-  Array gates = Array::empty({s.batch, s.steps, 4 * s.units}, x.dtype(), x.device());
-  Array h_before = Array::empty_like(outputs);
-  Array c_before = Array::empty_like(outputs);
-  dispatch("lstm", x, [=](const KernelTable& kernels, auto type) mutable {
-    using T = decltype(type);
-    kernels.recurrent.template get<T>().lstm_forward(
-        {s, x.data<T>(), kernel.data<T>(), recurrent_kernel.data<T>(), data_or_null<T>(bias), data_or_null<bool>(mask),
-         h.data<T>(), c.data<T>(), outputs.data<T>(), gates.data<T>(), h_before.data<T>(), c_before.data<T>()});
-  });
-  return {outputs, h, c, gates, h_before, c_before};
+template <typename T>
+T* data_or_null(OptionalArray& array) {
+  return array ? array->data<T>() : nullptr;
 }
 
-// Gradients of the gates' sums (dz), of initial_h and of initial_c.
-std::tuple<Array, Array, Array> lstm_backward(const Array& recurrent_kernel, const OptionalArray& mask,
-                                              const Array& gates, const Array& c_before, const Array& doutputs,
-                                              const Array& dh, const Array& dc, bool go_backwards) {
-  const char* op = "lstm gradient";
-  check_floating(op, "gates", gates);
-  check_alike(op, {{"gates", gates},
-                   {"recurrent_kernel", recurrent_kernel},
-                   {"c_before", c_before},
-                   {"doutputs", doutputs},
-                   {"dh", dh},
-                   {"dc", dc}});
-  check_rank(op, "c_before", c_before, 3);
-  const LstmSizes s{c_before.shape(0), c_before.shape(1), 0, c_before.shape(2), go_backwards};
-  check_shape(op, "recurrent_kernel", recurrent_kernel, {s.units, 4 * s.units});
-  check_shape(op, "gates", gates, {s.batch, s.steps, 4 * s.units});
-  check_shape(op, "doutputs", doutputs, c_before.shape());
-  check_shape(op, "dh", dh, {s.batch, s.units});
-  check_shape(op, "dc", dc, {s.batch, s.units});
-  check_mask(mask, c_before);
-  Array dz = Array::empty_like(gates);
-  Array initial_dh = copy_or_zeros(dh, dh.shape(), dh);
-  Array initial_dc = copy_or_zeros(dc, dc.shape(), dc);
-  Array carried = Array::empty_like(dh);
-  Array transposed = Array::empty({4 * s.units, s.units}, gates.dtype(), gates.device());
-  dispatch(op, gates, [=](const KernelTable& kernels, auto type) mutable {
+// --- forward ------------------------------------------------------------------------------------------------
+
+struct ForwardArrays {
+  Array x, kernel, recurrent_kernel;
+  OptionalArray bias, mask, initial_h, initial_c;
+  Array outputs, h;
+  OptionalArray c, gates, c_before;
+};
+
+ForwardArrays allocate_forward(const char* op, const RecurrentSizes& s, const Array& x, const Array& kernel,
+                               const Array& recurrent_kernel, const OptionalArray& bias, const OptionalArray& mask,
+                               const OptionalArray& initial_h, bool training) {
+  const int64_t columns = kernel_gates(s.cell) * s.units;
+  check_optional(op, "bias", bias, x, s.cell == RecurrentCell::Gru ? Shape{2, columns} : Shape{columns});
+  check_optional(op, "initial_h", initial_h, x, {s.batch, s.units});
+  check_mask(op, mask, x);
+  const auto empty = [&](const Shape& shape) { return Array::empty(shape, x.dtype(), x.device()); };
+  ForwardArrays a{x,
+                  kernel,
+                  recurrent_kernel,
+                  bias,
+                  mask,
+                  initial_h,
+                  {},
+                  empty({s.batch, s.steps, s.units}),
+                  empty({s.batch, s.units}),
+                  {},
+                  {},
+                  {}};
+  if (s.cell == RecurrentCell::Lstm) a.c = empty({s.batch, s.units});
+  if (training && saved_gates(s.cell) > 0) a.gates = empty({s.batch, s.steps, saved_gates(s.cell) * s.units});
+  if (training && s.cell == RecurrentCell::Lstm) a.c_before = empty({s.batch, s.steps, s.units});
+  return a;
+}
+
+void run_forward(const char* op, const RecurrentSizes& s, const ForwardArrays& arrays) {
+  dispatch(op, arrays.x, [s, a = arrays](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
-    kernels.recurrent.template get<T>().lstm_backward({s, recurrent_kernel.data<T>(), data_or_null<bool>(mask),
-                                                       gates.data<T>(), c_before.data<T>(), doutputs.data<T>(),
-                                                       transposed.data<T>(), carried.data<T>(), initial_dh.data<T>(),
-                                                       initial_dc.data<T>(), dz.data<T>()});
+    const T* bias = data_or_null<T>(std::as_const(a.bias));
+    kernels.recurrent.template get<T>().forward(
+        {s, std::as_const(a.x).data<T>(), std::as_const(a.kernel).data<T>(),
+         std::as_const(a.recurrent_kernel).data<T>(), bias,
+         bias != nullptr && s.cell == RecurrentCell::Gru ? bias + 3 * s.units : nullptr,
+         data_or_null<bool>(std::as_const(a.mask)), data_or_null<T>(std::as_const(a.initial_h)),
+         data_or_null<T>(std::as_const(a.initial_c)), a.outputs.data<T>(), a.h.data<T>(), data_or_null<T>(a.c),
+         data_or_null<T>(a.gates), data_or_null<T>(a.c_before)});
   });
-  return {dz, initial_dh, initial_dc};
+}
+
+// For lstm, and lstm_cell as a sequence of one step: outputs, h, c, and for the gradient: gates, c_before.
+std::tuple<Array, Array, Array, OptionalArray, OptionalArray> lstm_forward(
+    const Array& x, const Array& kernel, const Array& recurrent_kernel, const OptionalArray& bias,
+    const OptionalArray& initial_h, const OptionalArray& initial_c, const OptionalArray& mask, bool go_backwards,
+    bool training) {
+  const char* op = "lstm";
+  const RecurrentSizes s = sizes_of(op, RecurrentCell::Lstm, x, kernel, recurrent_kernel, go_backwards);
+  check_optional(op, "initial_c", initial_c, x, {s.batch, s.units});
+  ForwardArrays a = allocate_forward(op, s, x, kernel, recurrent_kernel, bias, mask, initial_h, training);
+  a.initial_c = initial_c;
+  run_forward(op, s, a);
+  return {a.outputs, a.h, *a.c, a.gates, a.c_before};
+}
+
+// For gru, and gru_cell as a sequence of one step: outputs, h, and for the gradient: gates.
+std::tuple<Array, Array, OptionalArray> gru_forward(const Array& x, const Array& kernel, const Array& recurrent_kernel,
+                                                    const OptionalArray& bias, const OptionalArray& initial_h,
+                                                    const OptionalArray& mask, bool reset_after, bool go_backwards,
+                                                    bool training) {
+  const RecurrentCell cell = reset_after ? RecurrentCell::Gru : RecurrentCell::GruResetBefore;
+  const RecurrentSizes s = sizes_of("gru", cell, x, kernel, recurrent_kernel, go_backwards);
+  const ForwardArrays a = allocate_forward("gru", s, x, kernel, recurrent_kernel, bias, mask, initial_h, training);
+  run_forward("gru", s, a);
+  return {a.outputs, a.h, a.gates};
+}
+
+// For simple_rnn, and simple_rnn_cell as a sequence of one step: outputs, h.
+std::tuple<Array, Array> simple_rnn_forward(const Array& x, const Array& kernel, const Array& recurrent_kernel,
+                                            const OptionalArray& bias, const OptionalArray& initial_h,
+                                            const OptionalArray& mask, const std::string& activation,
+                                            bool go_backwards) {
+  const char* op = "simple_rnn";
+  RecurrentSizes s = sizes_of(op, RecurrentCell::SimpleRnn, x, kernel, recurrent_kernel, go_backwards);
+  s.activation = activation_named(activation);
+  const ForwardArrays a = allocate_forward(op, s, x, kernel, recurrent_kernel, bias, mask, initial_h, false);
+  run_forward(op, s, a);
+  return {a.outputs, a.h};
+}
+
+// --- backward -----------------------------------------------------------------------------------------------
+
+struct BackwardArrays {
+  Array x, kernel, recurrent_kernel;
+  OptionalArray mask, initial_h;
+  Array outputs;
+  OptionalArray gates, c_before;
+  Array doutputs;
+  Array final_dh;
+  OptionalArray final_dc;
+  Array sums;  // gradients of each step's sums
+  OptionalArray states;
+  Array dh;
+  OptionalArray dc, dx, dkernel, drecurrent, dbias;
+};
+
+BackwardArrays allocate_backward(const char* op, const RecurrentSizes& s, const Array& x, const Array& kernel,
+                                 const Array& recurrent_kernel, const OptionalArray& initial_h,
+                                 const OptionalArray& mask, const Array& outputs, const Array& doutputs,
+                                 const Array& dh, const Needs& needs) {
+  check_alike(op, {{"x", x}, {"outputs", outputs}, {"doutputs", doutputs}, {"dh", dh}});
+  check_optional(op, "initial_h", initial_h, x, {s.batch, s.units});
+  check_mask(op, mask, x);
+  check_shape(op, "outputs", outputs, {s.batch, s.steps, s.units});
+  check_shape(op, "doutputs", doutputs, outputs.shape());
+  check_shape(op, "dh", dh, {s.batch, s.units});
+  const auto empty = [&](const Shape& shape) { return Array::empty(shape, x.dtype(), x.device()); };
+  BackwardArrays a{x,
+                   kernel,
+                   recurrent_kernel,
+                   mask,
+                   initial_h,
+                   outputs,
+                   {},
+                   {},
+                   doutputs,
+                   dh,
+                   {},
+                   empty({s.batch, s.steps, sum_gradients(s.cell) * s.units}),
+                   {},
+                   Array::empty_like(dh),
+                   {},
+                   {},
+                   {},
+                   {},
+                   {}};
+  const int64_t columns = kernel_gates(s.cell) * s.units;
+  if (needs[0]) a.dx = Array::empty_like(x);
+  if (needs[1]) a.dkernel = Array::empty_like(kernel);
+  if (needs[2]) a.drecurrent = Array::empty_like(recurrent_kernel);
+  if (needs[2]) a.states = Array::empty_like(outputs);
+  if (needs[3]) a.dbias = empty(s.cell == RecurrentCell::Gru ? Shape{2, columns} : Shape{columns});
+  return a;
+}
+
+void run_backward(const char* op, const RecurrentSizes& s, const BackwardArrays& arrays) {
+  dispatch(op, arrays.x, [s, a = arrays](const KernelTable& kernels, auto type) mutable {
+    using T = decltype(type);
+    std::memcpy(a.dh.raw(), a.final_dh.raw(), a.dh.bytes());
+    if (a.dc) std::memcpy(a.dc->raw(), a.final_dc->raw(), a.dc->bytes());
+    kernels.recurrent.template get<T>().backward(
+        {s, std::as_const(a.x).data<T>(), std::as_const(a.kernel).data<T>(),
+         std::as_const(a.recurrent_kernel).data<T>(), data_or_null<bool>(std::as_const(a.mask)),
+         data_or_null<T>(std::as_const(a.initial_h)), std::as_const(a.outputs).data<T>(),
+         data_or_null<T>(std::as_const(a.gates)), data_or_null<T>(std::as_const(a.c_before)),
+         std::as_const(a.doutputs).data<T>(), a.sums.data<T>(), data_or_null<T>(a.states), a.dh.data<T>(),
+         data_or_null<T>(a.dc), data_or_null<T>(a.dx), data_or_null<T>(a.dkernel), data_or_null<T>(a.drecurrent),
+         data_or_null<T>(a.dbias)});
+  });
+}
+
+// Gradients of x, kernel, recurrent_kernel and bias where needed, of initial_h and of initial_c.
+std::tuple<OptionalArray, OptionalArray, OptionalArray, OptionalArray, Array, Array> lstm_backward(
+    const Array& x, const Array& kernel, const Array& recurrent_kernel, const OptionalArray& initial_h,
+    const OptionalArray& mask, const Array& outputs, const Array& gates, const Array& c_before, const Array& doutputs,
+    const Array& dh, const Array& dc, bool go_backwards, const Needs& needs) {
+  const char* op = "lstm gradient";
+  const RecurrentSizes s = sizes_of(op, RecurrentCell::Lstm, x, kernel, recurrent_kernel, go_backwards);
+  BackwardArrays a =
+      allocate_backward(op, s, x, kernel, recurrent_kernel, initial_h, mask, outputs, doutputs, dh, needs);
+  check_alike(op, {{"x", x}, {"gates", gates}, {"c_before", c_before}, {"dc", dc}});
+  check_shape(op, "gates", gates, {s.batch, s.steps, 4 * s.units});
+  check_shape(op, "c_before", c_before, outputs.shape());
+  check_shape(op, "dc", dc, dh.shape());
+  a.gates = gates;
+  a.c_before = c_before;
+  a.final_dc = dc;
+  a.dc = Array::empty_like(dc);
+  run_backward(op, s, a);
+  return {a.dx, a.dkernel, a.drecurrent, a.dbias, a.dh, *a.dc};
+}
+
+std::tuple<OptionalArray, OptionalArray, OptionalArray, OptionalArray, Array> gru_backward(
+    const Array& x, const Array& kernel, const Array& recurrent_kernel, const OptionalArray& initial_h,
+    const OptionalArray& mask, const Array& outputs, const Array& gates, const Array& doutputs, const Array& dh,
+    bool reset_after, bool go_backwards, const Needs& needs) {
+  const char* op = "gru gradient";
+  const RecurrentCell cell = reset_after ? RecurrentCell::Gru : RecurrentCell::GruResetBefore;
+  const RecurrentSizes s = sizes_of(op, cell, x, kernel, recurrent_kernel, go_backwards);
+  BackwardArrays a =
+      allocate_backward(op, s, x, kernel, recurrent_kernel, initial_h, mask, outputs, doutputs, dh, needs);
+  check_alike(op, {{"x", x}, {"gates", gates}});
+  check_shape(op, "gates", gates, {s.batch, s.steps, 4 * s.units});
+  a.gates = gates;
+  run_backward(op, s, a);
+  return {a.dx, a.dkernel, a.drecurrent, a.dbias, a.dh};
+}
+
+std::tuple<OptionalArray, OptionalArray, OptionalArray, OptionalArray, Array> simple_rnn_backward(
+    const Array& x, const Array& kernel, const Array& recurrent_kernel, const OptionalArray& initial_h,
+    const OptionalArray& mask, const Array& outputs, const Array& doutputs, const Array& dh,
+    const std::string& activation, bool go_backwards, const Needs& needs) {
+  const char* op = "simple_rnn gradient";
+  RecurrentSizes s = sizes_of(op, RecurrentCell::SimpleRnn, x, kernel, recurrent_kernel, go_backwards);
+  s.activation = activation_named(activation);
+  const BackwardArrays a =
+      allocate_backward(op, s, x, kernel, recurrent_kernel, initial_h, mask, outputs, doutputs, dh, needs);
+  run_backward(op, s, a);
+  return {a.dx, a.dkernel, a.drecurrent, a.dbias, a.dh};
 }
 
 }  // namespace
 
 void bind_recurrent(py::module_& m) {
   m.def("lstm_forward", &lstm_forward, "x"_a, "kernel"_a, "recurrent_kernel"_a, "bias"_a, "initial_h"_a, "initial_c"_a,
-        "mask"_a, "go_backwards"_a, releases_gil());
-  m.def("lstm_backward", &lstm_backward, "recurrent_kernel"_a, "mask"_a, "gates"_a, "c_before"_a, "doutputs"_a, "dh"_a,
-        "dc"_a, "go_backwards"_a, releases_gil());
+        "mask"_a, "go_backwards"_a, "training"_a, releases_gil());
+  m.def("lstm_backward", &lstm_backward, "x"_a, "kernel"_a, "recurrent_kernel"_a, "initial_h"_a, "mask"_a, "outputs"_a,
+        "gates"_a, "c_before"_a, "doutputs"_a, "dh"_a, "dc"_a, "go_backwards"_a, "needs"_a, releases_gil());
+  m.def("gru_forward", &gru_forward, "x"_a, "kernel"_a, "recurrent_kernel"_a, "bias"_a, "initial_h"_a, "mask"_a,
+        "reset_after"_a, "go_backwards"_a, "training"_a, releases_gil());
+  m.def("gru_backward", &gru_backward, "x"_a, "kernel"_a, "recurrent_kernel"_a, "initial_h"_a, "mask"_a, "outputs"_a,
+        "gates"_a, "doutputs"_a, "dh"_a, "reset_after"_a, "go_backwards"_a, "needs"_a, releases_gil());
+  m.def("simple_rnn_forward", &simple_rnn_forward, "x"_a, "kernel"_a, "recurrent_kernel"_a, "bias"_a, "initial_h"_a,
+        "mask"_a, "activation"_a, "go_backwards"_a, releases_gil());
+  m.def("simple_rnn_backward", &simple_rnn_backward, "x"_a, "kernel"_a, "recurrent_kernel"_a, "initial_h"_a, "mask"_a,
+        "outputs"_a, "doutputs"_a, "dh"_a, "activation"_a, "go_backwards"_a, "needs"_a, releases_gil());
 }
 
 }  // namespace ranvier

@@ -1,4 +1,4 @@
-"""Long short-term memory: a sequence, and one step."""
+"""Long short-term memory, gated recurrent units, the simple layer: a sequence, and one step."""
 
 from __future__ import annotations
 
@@ -13,38 +13,60 @@ from tests.opspec import Call, OpSpec, Refused, gamma, normal, seeds
 WEIGHTS = ("x", "kernel", "recurrent_kernel", "bias", "initial_h", "initial_c")
 
 
+GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1}
+
+
+def masks(draw: Any, n: int, steps: int, seed: int) -> Any:
+    """None, sequences that end early (as padding makes them), that begin late, or holes anywhere."""
+    kind = draw(st.sampled_from(["none", "none", "ends", "begins", "holes"]))
+    random = np.random.default_rng(seed)
+    lengths = random.integers(0, steps + 1, (n, 1))
+    if kind == "ends":
+        return np.arange(steps) < lengths
+    if kind == "begins":
+        return np.arange(steps) >= lengths
+    return random.random((n, steps)) < 0.7 if kind == "holes" else None
+
+
 @st.composite
-def lstm_calls(draw: Any, max_batch: int = 24, max_steps: int = 5, max_units: int = 20, scale: float = 1.0) -> Call:
+def sequence_calls(
+    draw: Any, op: str, max_batch: int = 24, max_steps: int = 5, max_units: int = 20, scale: float = 1.0
+) -> Call:
     n, steps = draw(st.integers(0, max_batch)), draw(st.integers(0, max_steps))
     inputs, units = draw(st.integers(0, max_units)), draw(st.integers(1, max_units))
     seed = draw(seeds)
-    shapes = ((n, steps, inputs), (inputs, 4 * units), (units, 4 * units), (4 * units,), (n, units), (n, units))
+    options: dict[str, Any] = {"go_backwards": draw(st.booleans())}
+    bias: tuple[int, ...] = (GATES[op] * units,)
+    if op == "gru":
+        options["reset_after"] = draw(st.booleans())
+        bias = (2, *bias) if options["reset_after"] else bias
+    if op == "simple_rnn":
+        options["activation"] = draw(st.sampled_from(["tanh", "relu", "sigmoid", "linear"]))
+    shapes = ((n, steps, inputs), (inputs, GATES[op] * units), (units, GATES[op] * units), bias, (n, units), (n, units))
     arrays: dict[str, Any] = {
         name: normal(shape, seed + i, scale) for i, (name, shape) in enumerate(zip(WEIGHTS, shapes, strict=True))
     }
     for name in WEIGHTS[3:]:
         if draw(st.booleans()):
             arrays[name] = None
-    arrays["mask"] = np.random.default_rng(seed).random((n, steps)) < 0.7 if draw(st.booleans()) else None
-    return Call(arrays, {"go_backwards": draw(st.booleans())})
+    if op != "lstm":
+        del arrays["initial_c"]
+    if op == "simple_rnn":  # nothing there keeps states and sums small
+        arrays["recurrent_kernel"] = arrays["recurrent_kernel"] / units
+    arrays["mask"] = masks(draw, n, steps, seed)
+    return Call(arrays, options)
 
 
 @st.composite
-def cell_calls(draw: Any, max_side: int = 20, scale: float = 1.0) -> Call:
-    n, inputs, units = draw(st.integers(0, max_side)), draw(st.integers(0, max_side)), draw(st.integers(1, max_side))
+def cell_calls(draw: Any, op: str, max_side: int = 20, scale: float = 1.0) -> Call:
+    call = draw(sequence_calls(op, max_batch=max_side, max_steps=0, max_units=max_side, scale=scale))
+    weights = ("kernel", "recurrent_kernel", "bias")
+    n, _, inputs = call.arrays["x"].shape
+    units = call.arrays["recurrent_kernel"].shape[0]
     seed = draw(seeds)
-    shapes = {
-        "x": (n, inputs),
-        "h": (n, units),
-        "c": (n, units),
-        "kernel": (inputs, 4 * units),
-        "recurrent_kernel": (units, 4 * units),
-        "bias": (4 * units,),
-    }
-    arrays: dict[str, Any] = {name: normal(shape, seed + i, scale) for i, (name, shape) in enumerate(shapes.items())}
-    if draw(st.booleans()):
-        arrays["bias"] = None
-    return Call(arrays, {})
+    states = {name: normal((n, units), seed + i, scale) for i, name in enumerate("hc" if op == "lstm" else "h")}
+    options = {k: v for k, v in call.options.items() if k != "go_backwards"}
+    return Call({"x": normal((n, inputs), seed, scale), **states, **{k: call.arrays[k] for k in weights}}, options)
 
 
 def of_array(call: Call, name: str) -> Any:
@@ -130,64 +152,167 @@ def gradient_bound(call: Call, dys: list[np.ndarray], expected: dict[str, np.nda
     return {name: bounds[name] for name in expected}
 
 
-def arrays_of(**replaced: Any) -> Call:
+# --- gru and simple_rnn: one state ------------------------------------------------------------------------------
+
+
+def sums_of(call: Call) -> tuple[np.ndarray, float, float, float]:
+    """Column sums of |U|, the largest |x W| + |b|, the largest |h| before the first step, and the steps."""
+    x, w, u = of_array(call, "x"), of_array(call, "kernel"), of_array(call, "recurrent_kernel")
+    reach = (np.abs(x).reshape(-1, w.shape[0]) @ np.abs(w)).max(initial=0) if x.size and w.size else 0.0
+    bias = np.abs(of_array(call, "bias"))
+    h0 = np.abs(of_array(call, "initial_h" if "initial_h" in call.arrays else "h")).max(initial=0)
+    steps = x.shape[1] if x.ndim == 3 else 1
+    return np.abs(u), reach + (bias.sum(0) if bias.ndim == 2 else bias).max(initial=0), h0, steps
+
+
+def state_errors(call: Call, eps: float) -> tuple[list[float], list[float]]:
+    """Size and error of h before each step and after the last, by the recurrence of their first-order bounds.
+
+    simple_rnn: slopes are at most 1; tanh and sigmoid bound h by 1. gru: z and r move by at most dz / 4, the sum of
+    gate h by its own error, r's times its factor, and (without reset_after) the error of r h; |h| stays within
+    max(1, |h0|).
+    """
+    u, reach, h, steps = sums_of(call)
+    columns, units = u.sum(0).max(initial=0), u.shape[0]
+    terms = call.arrays["kernel"].shape[0] + units + 6
+    activation = call.options.get("activation")
+    error, sizes, errors = 0.0, [h], [0.0]
+    for _ in range(int(steps)):
+        size = reach + h * columns
+        of_sum = gamma(terms, eps) * size + error * columns
+        if "activation" in call.options or call.arrays["recurrent_kernel"].shape[1] == units:
+            error = of_sum + 6 * eps
+            h = max(h, size if activation in ("relu", "linear") else 1.0)
+        else:
+            gate = of_sum / 4 + 4 * eps
+            of_h = of_sum * 2 + gate * (size + h * columns) + 8 * eps
+            h = max(1.0, h)
+            error = error + gate * 2 * h + of_h + 8 * eps * h
+        sizes.append(h)
+        errors.append(error)
+    return sizes, errors
+
+
+def state_bound(call: Call, expected: list[np.ndarray], eps: float) -> list[Any]:
+    error = state_errors(call, eps)[1][-1]
+    return [error] * len(expected)
+
+
+def state_gradient_bound(
+    call: Call, dys: list[np.ndarray], expected: dict[str, np.ndarray], eps: float
+) -> dict[str, Any]:
+    """As for lstm: a step multiplies the gradient of h by at most ``factor`` and adds errors relative to it."""
+    sizes, errors = state_errors(call, eps)
+    u, reach, _, steps = sums_of(call)
+    units, batch = u.shape[0], max(1, call.arrays["x"].shape[0])
+    columns, rows, size_h = u.sum(0).max(initial=0), u.sum(1).max(initial=0), max(sizes)
+    gru = call.arrays["recurrent_kernel"].shape[1] == 3 * units and "activation" not in call.options
+    size = reach + size_h * columns
+    # of h's gradient, what a sum's may be, and how much the errors of the saved values change that
+    slope = max(1.0, size / 4, size_h / 2) if gru else 1.0
+    wrong = 16 * (1 + size + size_h) * (max(errors) * (1 + columns) + gamma(units + 16, eps) * (1 + size))
+    largest = max((float(np.abs(d).max(initial=0)) for d in dys), default=0.0)
+    reused = 2 if call.arrays.get("mask") is None else steps + 1
+    kept = 1.0 + size_h * rows if gru else 0.0  # gru: z h beside the product; its resets' products
+    h = largest
+    error = sum_size = sum_error = 0.0
+    for _ in range(int(steps)):
+        h += largest * reused
+        of_sum, of_error = slope * h, slope * error + wrong * h * slope
+        sum_size, sum_error = max(sum_size, of_sum), max(sum_error, of_error)
+        error = of_error * rows + kept * (error + wrong * h) + gamma(3 * units + 8, eps) * of_sum * rows
+        h = of_sum * rows + kept * h
+    terms = batch * max(1, int(steps))
+    sums = sum_error + gamma(terms + 8, eps) * sum_size
+    w = np.abs(of_array(call, "kernel"))
+    bounds = {
+        "x": w.sum(1).max(initial=0) * (sum_error + gamma(3 * units + 4, eps) * sum_size),
+        "kernel": terms * np.abs(of_array(call, "x")).max(initial=0) * sums,
+        "recurrent_kernel": terms * (max(1.0, size_h) * sums + max(errors) * sum_size),
+        "bias": terms * sums,
+        "h": error + 4 * eps * h,
+    }
+    bounds["initial_h"] = bounds["h"]
+    return {name: bounds[name] for name in expected}
+
+
+# --- specs --------------------------------------------------------------------------------------------------------
+
+
+def arrays_of(op: str, options: dict[str, Any] | None = None, **replaced: Any) -> Call:
+    gates = GATES[op]
     arrays: dict[str, Any] = {
         "x": np.ones((2, 3, 4)),
-        "kernel": np.ones((4, 20)),
-        "recurrent_kernel": np.ones((5, 20)),
-        "bias": np.ones(20),
+        "kernel": np.ones((4, 5 * gates)),
+        "recurrent_kernel": np.ones((5, 5 * gates)),
+        "bias": None,
         "initial_h": None,
-        "initial_c": None,
         "mask": None,
     }
-    return Call({**arrays, **replaced}, {"go_backwards": False})
+    return Call({**arrays, **replaced}, {"go_backwards": False, **(options or {})})
 
 
-REFUSED = (
-    Refused(arrays_of(x=np.ones((2, 4))), ValueError, "x must have rank 3"),
-    Refused(arrays_of(kernel=np.ones((3, 20))), ValueError, "kernel has 3 input features (shape 3x20) but x has 4"),
-    Refused(arrays_of(kernel=np.ones((4, 16))), ValueError, "kernel must have shape 4x20"),
-    Refused(arrays_of(recurrent_kernel=np.ones((5, 19))), ValueError, "must have shape (units, 4 * units)"),
-    Refused(arrays_of(recurrent_kernel=np.ones((0, 0))), ValueError, "must be positive"),
-    Refused(arrays_of(bias=np.ones(5)), ValueError, "bias must have shape 20"),
-    Refused(arrays_of(initial_h=np.ones((2, 4))), ValueError, "initial_h must have shape 2x5"),
-    Refused(arrays_of(mask=np.ones((2, 4), bool)), ValueError, "mask must have shape 2x3"),
-    Refused(arrays_of(mask=np.ones((2, 3), np.int32)), TypeError, "mask must be bool"),
-    Refused(arrays_of(x=np.ones((2, 3, 4), np.float32)), TypeError, "x is float32 but kernel is float64"),
-)
+def refused(op: str) -> tuple[Refused, ...]:
+    """What every op of the family refuses."""
+    gates = GATES[op]
+    columns, shape = 5 * gates, {1: "(units, units)", 3: "(units, 3 * units)", 4: "(units, 4 * units)"}[gates]
+
+    def bad(error: type[Exception], match: str, **replaced: Any) -> Refused:
+        return Refused(arrays_of(op, **replaced), error, match)
+
+    return (
+        bad(ValueError, f"{op}: x must have rank 3", x=np.ones((2, 4))),
+        bad(
+            ValueError,
+            f"{op}: kernel has 3 input features (shape 3x{columns}) but x has 4",
+            kernel=np.ones((3, columns)),
+        ),
+        bad(ValueError, f"kernel must have shape 4x{columns}", kernel=np.ones((4, 4 * gates))),
+        bad(ValueError, f"must have shape {shape}", recurrent_kernel=np.ones((5, columns - 1))),
+        bad(ValueError, "must be positive", recurrent_kernel=np.ones((0, 0))),
+        bad(ValueError, "bias must have shape", bias=np.ones(6)),
+        bad(ValueError, "initial_h must have shape 2x5", initial_h=np.ones((2, 4))),
+        bad(ValueError, "mask must have shape 2x3", mask=np.ones((2, 4), bool)),
+        bad(TypeError, "mask must be bool", mask=np.ones((2, 3), np.int32)),
+        bad(TypeError, "x is float32 but kernel is float64", x=np.ones((2, 3, 4), np.float32)),
+    )
+
+
+def refused_cell(op: str) -> tuple[Refused, ...]:
+    call = arrays_of(op, x=np.ones(4))
+    weights = {k: call.arrays[k] for k in ("x", "kernel", "recurrent_kernel")}
+    states = {name: np.ones((2, 5)) for name in ("hc" if op == "lstm" else "h")}
+    return (Refused(Call({**weights, **states}), ValueError, f"{op}_cell: x must have rank 2"),)
+
+
+def specs_of(sequence: Any, cell: Any, bound: Any, gradient: Any, cell_bound: Any) -> list[OpSpec]:
+    op = sequence.__name__
+    states = ("h", "c") if op == "lstm" else ("h",)
+    initial = tuple(f"initial_{name}" for name in states)
+    return [
+        OpSpec(
+            op=sequence,
+            calls=sequence_calls(op),
+            bound=bound,
+            gradients=(*WEIGHTS[:4], *initial),
+            gradient_bound=gradient,
+            gradient_calls=sequence_calls(op, max_batch=3, max_steps=3, max_units=3, scale=0.7),
+            refused=refused(op),
+        ),
+        OpSpec(
+            op=cell,
+            calls=cell_calls(op),
+            bound=cell_bound,
+            gradients=("x", *states, *WEIGHTS[1:4]),
+            gradient_bound=gradient,
+            gradient_calls=cell_calls(op, max_side=3, scale=0.7),
+            refused=refused_cell(op),
+        ),
+    ]
+
 
 SPECS: list[OpSpec] = [
-    OpSpec(
-        op=rv.ops.lstm,
-        calls=lstm_calls(),
-        bound=lstm_bound,
-        gradients=WEIGHTS,
-        gradient_bound=gradient_bound,
-        gradient_calls=lstm_calls(max_batch=3, max_steps=3, max_units=3, scale=0.7),
-        refused=REFUSED,
-    ),
-    OpSpec(
-        op=rv.ops.lstm_cell,
-        calls=cell_calls(),
-        bound=cell_bound,
-        gradients=("x", "h", "c", "kernel", "recurrent_kernel", "bias"),
-        gradient_bound=gradient_bound,
-        gradient_calls=cell_calls(max_side=3, scale=0.7),
-        refused=(
-            Refused(
-                Call(
-                    {
-                        "x": np.ones(4),
-                        "h": np.ones((2, 5)),
-                        "c": np.ones((2, 5)),
-                        "kernel": np.ones((4, 20)),
-                        "recurrent_kernel": np.ones((5, 20)),
-                        "bias": None,
-                    }
-                ),
-                ValueError,
-                "lstm_cell: x must have rank 2",
-            ),
-        ),
-    ),
+    *specs_of(rv.ops.lstm, rv.ops.lstm_cell, lstm_bound, gradient_bound, cell_bound),
+    *specs_of(rv.ops.gru, rv.ops.gru_cell, state_bound, state_gradient_bound, state_bound),
+    *specs_of(rv.ops.simple_rnn, rv.ops.simple_rnn_cell, state_bound, state_gradient_bound, state_bound),
 ]

@@ -1,0 +1,181 @@
+// The products of one step: rows that lie anywhere (a step's inputs, the states of the rows that are not masked)
+// times weights that were packed once for the whole sequence.
+#pragma once
+
+#include "cpu/simd.h"
+
+namespace ranvier {
+namespace RANVIER_ISA {
+namespace {
+
+// A panel is four vectors wide: the four gates of one vector of units, or four vectors of units. Tiles have as many
+// rows as registers allow: kRows * 4 accumulators, a row of the panel, a broadcast.
+constexpr int64_t kPanelVectors = 4;
+#if defined(__AVX512F__)
+constexpr int kTileRows = 6;
+#elif defined(__AVX2__)
+constexpr int kTileRows = 3;
+#else
+constexpr int kTileRows = 2;
+#endif
+
+// One term of a sum of products: values offset .. offset + k of each row, times k rows of a packed panel.
+template <typename T>
+struct Factor {
+  const T* const* rows;
+  int64_t offset;
+  int64_t k;
+  const T* panel;
+};
+
+// c (kRows, kVectors) += the factors, in one chain of multiply-adds per element: how rows, panels and blocks of k
+// are cut changes no bit.
+template <typename T, int kRows, int kVectors>
+__attribute__((noinline)) void multiply_tile(const Factor<T>* factors, int count, int64_t row, T* c, int64_t ldc) {
+  Vec<T> acc[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) acc[i][j] = load(c + i * ldc + j * kWidth<T>);
+  }
+  for (int f = 0; f < count; ++f) {
+    const T* a[kRows];
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) a[i] = factors[f].rows[row + i] + factors[f].offset;
+    const T* b = factors[f].panel;
+    const int64_t k = factors[f].k;
+    for (int64_t p = 0; p < k; ++p) {
+      Vec<T> bs[kVectors];
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) bs[j] = load(b + j * kWidth<T>);
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) {
+        const Vec<T> value = broadcast(a[i][p]);
+#pragma GCC unroll 4
+        for (int j = 0; j < kVectors; ++j) acc[i][j] = fma(value, bs[j], acc[i][j]);
+      }
+      b += kVectors * kWidth<T>;
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) store(c + i * ldc + j * kWidth<T>, acc[i][j]);
+  }
+}
+
+template <typename T>
+using TileKernel = void (*)(const Factor<T>*, int, int64_t, T*, int64_t);
+
+#if defined(__AVX512F__)
+#define RANVIER_HEIGHTS(T, vectors)                                                          \
+  {multiply_tile<T, 1, vectors>, multiply_tile<T, 2, vectors>, multiply_tile<T, 3, vectors>, \
+   multiply_tile<T, 4, vectors>, multiply_tile<T, 5, vectors>, multiply_tile<T, 6, vectors>}
+#elif defined(__AVX2__)
+#define RANVIER_HEIGHTS(T, vectors) \
+  {multiply_tile<T, 1, vectors>, multiply_tile<T, 2, vectors>, multiply_tile<T, 3, vectors>}
+#else
+#define RANVIER_HEIGHTS(T, vectors) {multiply_tile<T, 1, vectors>, multiply_tile<T, 2, vectors>}
+#endif
+
+// [vectors - 1][rows - 1]
+template <typename T>
+constexpr TileKernel<T> kMultiplyTiles[kPanelVectors][kTileRows] = {RANVIER_HEIGHTS(T, 1), RANVIER_HEIGHTS(T, 2),
+                                                                    RANVIER_HEIGHTS(T, 3), RANVIER_HEIGHTS(T, 4)};
+#undef RANVIER_HEIGHTS
+
+// c (rows, vectors) += the factors. Tiles take turns on blocks of the panel that stay in L1.
+template <typename T>
+void multiply_panel(const Factor<T>* factors, int count, int64_t rows, int64_t vectors, T* c, int64_t ldc) {
+  constexpr int64_t kBlock = 32 * 1024 / (kPanelVectors * kVectorBytes);
+  const TileKernel<T>* kernels = kMultiplyTiles<T>[vectors - 1];
+  const int64_t tiles = ceil_div(rows, kTileRows);
+  if (tiles == 1) return kernels[rows - 1](factors, count, 0, c, ldc);
+  for (int f = 0; f < count; ++f) {
+    const int64_t blocks = ceil_div(factors[f].k, kBlock);
+    for (int64_t block = 0; block < blocks; ++block) {
+      const int64_t from = factors[f].k * block / blocks, to = factors[f].k * (block + 1) / blocks;
+      const Factor<T> part = {factors[f].rows, factors[f].offset + from, to - from,
+                              factors[f].panel + from * vectors * kWidth<T>};
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        const int64_t begin = rows * tile / tiles, end = rows * (tile + 1) / tiles;
+        kernels[end - begin - 1](&part, 1, begin, c + begin * ldc, ldc);
+      }
+    }
+  }
+}
+
+// Weights as panels, and where a panel's products go: to columns i * step + first of a row of sums.
+template <typename T>
+struct Panels {
+  T* data;
+  int64_t k;
+  int64_t columns;  // of all panels, in vectors
+  int64_t vectors;  // of one panel (the last may have fewer)
+  int64_t step;
+  int64_t first;
+
+  int64_t count() const { return ceil_div(columns, vectors); }
+  int64_t vectors_of(int64_t i) const { return min_of(vectors, columns - i * vectors); }
+  T* panel(int64_t i) const { return data + i * vectors * kWidth<T> * k; }
+  int64_t size() const { return columns * kWidth<T> * k; }
+};
+
+// Panels of `count` gates each, those named: gate g's vector of units u is at g * units + u * width of a row.
+template <typename T>
+void pack_gates(const Panels<T>& panels, const T* weights, int64_t ld, int64_t units, const int* gates) {
+  parallel(0, panels.count(), grain_for(panels.k * panels.vectors), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t lanes = min_of(kWidth<T>, units - i * kWidth<T>);
+      T* out = panels.panel(i);
+      for (int64_t p = 0; p < panels.k; ++p) {
+        for (int64_t j = 0; j < panels.vectors; ++j, out += kWidth<T>) {
+          store(out, load_partial(weights + p * ld + gates[j] * units + i * kWidth<T>, lanes));
+        }
+      }
+    }
+  });
+}
+
+// Panels of neighbouring units.
+template <typename T>
+void pack_units(const Panels<T>& panels, const T* weights, int64_t ld, int64_t units) {
+  parallel(0, panels.count(), grain_for(panels.k * panels.vectors), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t unit = i * panels.vectors * kWidth<T>, vectors = panels.vectors_of(i);
+      T* out = panels.panel(i);
+      for (int64_t p = 0; p < panels.k; ++p) {
+        for (int64_t j = 0; j < vectors; ++j, out += kWidth<T>) {
+          const int64_t at = unit + j * kWidth<T>;
+          store(out, load_partial(weights + p * ld + at, min_of(kWidth<T>, units - at)));
+        }
+      }
+    }
+  });
+}
+
+// The same of the transposed weights: row p of a panel holds column p of the weights. A line of each row of weights
+// is read at once, and goes to as many rows of the panel.
+template <typename T>
+void pack_transposed_units(const Panels<T>& panels, const T* weights, int64_t ld, int64_t units) {
+  const int64_t k = panels.k;
+  parallel(0, panels.count(), grain_for(4 * k * panels.vectors), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t unit = i * panels.vectors * kWidth<T>, width = panels.vectors_of(i) * kWidth<T>;
+      T* out = panels.panel(i);
+      constexpr int64_t kLine = 64 / sizeof(T);
+      for (int64_t line = 0; line < k; line += kLine) {
+        const int64_t line_end = min_of(k, line + kLine);
+        for (int64_t j = 0; j < width; ++j) {
+          for (int64_t p = line; p < line_end; ++p) {
+            out[p * width + j] = unit + j < units ? weights[(unit + j) * ld + p] : T(0);
+          }
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace RANVIER_ISA
+}  // namespace ranvier
