@@ -20,6 +20,7 @@ struct ElementwiseKernels;
 struct EmbeddingKernels;
 template <typename T>
 struct GemmKernels;
+struct LadderKernels;
 template <typename T>
 struct LossKernels;
 template <typename T>
@@ -44,6 +45,7 @@ struct KernelTable {
   const ElementwiseKernels& elementwise;
   const EmbeddingKernels& embedding;
   const PerType<GemmKernels>& gemm;
+  const LadderKernels& ladder;
   const PerType<LossKernels>& loss;
   const PerType<NormKernels>& norm;
   const PerType<OptimizerKernels>& optimizer;

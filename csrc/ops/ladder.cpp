@@ -1,0 +1,107 @@
+#include "ops/ladder.h"
+
+#include "core/checks.h"
+#include "core/dispatch.h"
+#include "ops/binding.h"
+
+namespace ranvier {
+namespace {
+
+template <typename Run>
+Run step_of(const char* op, const Ladder<Run>& ladder, int step) {
+  if (step < 0 || step >= ladder.count) {
+    throw ValueError(message(op, ": step must be between 0 and ", ladder.count - 1, " but is ", step));
+  }
+  return ladder.steps[step].run;
+}
+
+void check_input(const char* op, const char* name, const Array& array, int rank) {
+  check_dtype(op, name, array, DType::Float32);
+  check_rank(op, name, array, rank);
+  if (array.device().kind != DeviceKind::Cpu) {
+    throw DeviceError(message(op, ": ", name, " must be on the cpu but is on ", device_name(array.device())));
+  }
+}
+
+Array ladder_gemm(int step, const Array& a, const Array& b) {
+  check_input("ladder gemm", "a", a, 2);
+  check_input("ladder gemm", "b", b, 2);
+  if (a.shape(1) != b.shape(0)) {
+    throw ValueError(message("ladder gemm: a has ", a.shape(1), " columns but b has ", b.shape(0), " rows"));
+  }
+  Array c = Array::zeros({a.shape(0), b.shape(1)}, DType::Float32, a.device());
+  dispatch_untyped("ladder gemm", a, [=](const KernelTable& kernels) mutable {
+    const LadderGemm run = step_of("ladder gemm", kernels.ladder.gemm, step);
+    run(a.data<float>(), b.data<float>(), c.data<float>(), a.shape(0), b.shape(1), a.shape(1));
+  });
+  return c;
+}
+
+Array ladder_conv2d(int step, const Array& x, const Array& kernel) {
+  check_input("ladder conv2d", "x", x, 4);
+  check_input("ladder conv2d", "kernel", kernel, 4);
+  const LadderImages s{x.shape(0),      x.shape(1),      x.shape(2),     x.shape(3),
+                       kernel.shape(0), kernel.shape(1), kernel.shape(3)};
+  if (kernel.shape(2) != s.channels || s.window_height > s.height || s.window_width > s.width) {
+    throw ValueError(
+        message("ladder conv2d: kernel ", shape_text(kernel.shape()), " does not fit x ", shape_text(x.shape())));
+  }
+  Array y = Array::zeros({s.images, s.height - s.window_height + 1, s.width - s.window_width + 1, s.filters},
+                         DType::Float32, x.device());
+  dispatch_untyped("ladder conv2d", x, [=](const KernelTable& kernels) mutable {
+    const LadderConv2d run = step_of("ladder conv2d", kernels.ladder.conv2d, step);
+    if (y.size() > 0) run(x.data<float>(), kernel.data<float>(), y.data<float>(), s);
+  });
+  return y;
+}
+
+Array ladder_softmax(int step, const Array& x) {
+  check_input("ladder softmax", "x", x, 2);
+  Array y = Array::empty_like(x);
+  dispatch_untyped("ladder softmax", x, [=](const KernelTable& kernels) mutable {
+    const LadderSoftmax run = step_of("ladder softmax", kernels.ladder.softmax, step);
+    if (x.size() > 0) run(x.data<float>(), y.data<float>(), x.shape(0), x.shape(1));
+  });
+  return y;
+}
+
+Array ladder_batch_norm(int step, const Array& x, const Array& gamma, const Array& beta, double epsilon) {
+  check_input("ladder batch_norm", "x", x, 2);
+  check_input("ladder batch_norm", "gamma", gamma, 1);
+  check_input("ladder batch_norm", "beta", beta, 1);
+  check_shape("ladder batch_norm", "gamma", gamma, {x.shape(1)});
+  check_shape("ladder batch_norm", "beta", beta, {x.shape(1)});
+  Array y = Array::empty_like(x);
+  dispatch_untyped("ladder batch_norm", x, [=](const KernelTable& kernels) mutable {
+    const LadderBatchNorm run = step_of("ladder batch_norm", kernels.ladder.batch_norm, step);
+    if (x.size() == 0) return;
+    run(x.data<float>(), gamma.data<float>(), beta.data<float>(), float(epsilon), y.data<float>(), x.shape(0),
+        x.shape(1));
+  });
+  return y;
+}
+
+template <typename Run>
+std::vector<std::string> names_of(const Ladder<Run>& ladder) {
+  std::vector<std::string> names;
+  for (int step = 0; step < ladder.count; ++step) names.emplace_back(ladder.steps[step].name);
+  return names;
+}
+
+py::dict ladder_steps() {
+  const LadderKernels& ladder = cpu_kernels().ladder;
+  return py::dict("gemm"_a = names_of(ladder.gemm), "conv2d"_a = names_of(ladder.conv2d),
+                  "softmax"_a = names_of(ladder.softmax), "batch_norm"_a = names_of(ladder.batch_norm));
+}
+
+}  // namespace
+
+void bind_ladder(py::module_& m) {
+  m.def("_ladder_steps", &ladder_steps);
+  m.def("_ladder_gemm", &ladder_gemm, "step"_a, "a"_a, "b"_a, releases_gil());
+  m.def("_ladder_conv2d", &ladder_conv2d, "step"_a, "x"_a, "kernel"_a, releases_gil());
+  m.def("_ladder_softmax", &ladder_softmax, "step"_a, "x"_a, releases_gil());
+  m.def("_ladder_batch_norm", &ladder_batch_norm, "step"_a, "x"_a, "gamma"_a, "beta"_a, "epsilon"_a, releases_gil());
+}
+
+}  // namespace ranvier
