@@ -101,6 +101,7 @@ class Backward {
     at.sums = p_.sums + here * sum_columns_;
     at.next = work.next + slot * padded_units_;
     at.units = units;
+    at.ahead = s_.go_backwards ? 1 : -1;
     return at;
   }
 
@@ -137,6 +138,7 @@ class Backward {
     if (s_.cell == RecurrentCell::SimpleRnn) return retreat_simple(s_.activation, here);
     for (int64_t unit = 0; unit < s_.units; unit += kWidth<T>) {
       const int64_t lanes = min_of(kWidth<T>, s_.units - unit);
+      fetch_next(here, unit);
       switch (s_.cell) {
         case RecurrentCell::Lstm: retreat_lstm(here, unit, lanes); break;
         case RecurrentCell::Gru: retreat_gru<T, true>(here, unit, lanes); break;

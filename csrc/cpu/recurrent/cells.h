@@ -2,8 +2,8 @@
 #pragma once
 
 #include "cpu/activation_math.h"
+#include "cpu/recurrent/gates.h"
 #include "cpu/recurrent/rows.h"
-#include "cpu/simd_math.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
@@ -28,13 +28,13 @@ template <typename T>
 RANVIER_INLINE void advance_lstm(const Advance<T>& at, const T* sums, int64_t unit, int64_t lanes) {
   T* state = at.p.c + at.row * at.p.sizes.units + unit;
   const Vec<T> c = load_partial(state, lanes);
-  const Vec<T> i = sigmoid(load(sums));
-  const Vec<T> f = sigmoid(load(sums + kWidth<T>));
-  const Vec<T> g = tanh(load(sums + 2 * kWidth<T>));
-  const Vec<T> o = sigmoid(load(sums + 3 * kWidth<T>));
+  const Vec<T> i = gate_sigmoid(load(sums));
+  const Vec<T> f = gate_sigmoid(load(sums + kWidth<T>));
+  const Vec<T> g = gate_tanh(load(sums + 2 * kWidth<T>));
+  const Vec<T> o = gate_sigmoid(load(sums + 3 * kWidth<T>));
   const Vec<T> next = fma(f, c, i * g);
   store_partial(state, next, lanes);
-  store_partial<T>(at.after + unit, o * tanh(next), lanes);
+  store_partial<T>(at.after + unit, o * gate_tanh(next), lanes);
   if (at.p.gates == nullptr) return;
   store_partial(at.p.c_before + at.here * at.p.sizes.units + unit, c, lanes);
   at.keep(0, unit, i, lanes);
@@ -58,17 +58,17 @@ RANVIER_INLINE void finish_gru(const Advance<T>& at, Vec<T> z, Vec<T> r, Vec<T> 
 // sums: x's part of h, z, r, the state's part of h.
 template <typename T>
 RANVIER_INLINE void advance_gru(const Advance<T>& at, const T* sums, int64_t unit, int64_t lanes) {
-  const Vec<T> z = sigmoid(load(sums + kWidth<T>));
-  const Vec<T> r = sigmoid(load(sums + 2 * kWidth<T>));
+  const Vec<T> z = gate_sigmoid(load(sums + kWidth<T>));
+  const Vec<T> r = gate_sigmoid(load(sums + 2 * kWidth<T>));
   const Vec<T> factor = load(sums + 3 * kWidth<T>);
-  finish_gru<T>(at, z, r, tanh(fma(r, factor, load(sums))), factor, unit, lanes);
+  finish_gru<T>(at, z, r, gate_tanh(fma(r, factor, load(sums))), factor, unit, lanes);
 }
 
 // reset_after=False, first half. sums: x's part of h, z, r; z and r are replaced by the gates.
 template <typename T>
 RANVIER_INLINE void reset_gru(const Advance<T>& at, T* sums, T* reset, int64_t unit, int64_t lanes) {
-  const Vec<T> r = sigmoid(load(sums + 2 * kWidth<T>));
-  store(sums + kWidth<T>, sigmoid(load(sums + kWidth<T>)));
+  const Vec<T> r = gate_sigmoid(load(sums + 2 * kWidth<T>));
+  store(sums + kWidth<T>, gate_sigmoid(load(sums + kWidth<T>)));
   store(sums + 2 * kWidth<T>, r);
   store_partial<T>(reset + unit, r * load_partial(at.before + unit, lanes), lanes);
 }
@@ -77,7 +77,7 @@ RANVIER_INLINE void reset_gru(const Advance<T>& at, T* sums, T* reset, int64_t u
 template <typename T>
 RANVIER_INLINE void advance_reset_gru(const Advance<T>& at, const T* sums, const T* reset, Vec<T> product, int64_t unit,
                                       int64_t lanes) {
-  finish_gru<T>(at, load(sums + kWidth<T>), load(sums + 2 * kWidth<T>), tanh(load(sums) + product),
+  finish_gru<T>(at, load(sums + kWidth<T>), load(sums + 2 * kWidth<T>), gate_tanh(load(sums) + product),
                 load_partial(reset + unit, lanes), unit, lanes);
 }
 
@@ -90,9 +90,15 @@ RANVIER_INLINE void apply(const T* sums, T* after, int64_t count, const F& f) {
 }
 
 template <typename T>
+struct GateTanh : TanhActivation<T> {
+  GateTanh() : TanhActivation<T>(0) {}
+  RANVIER_INLINE Vec<T> operator()(Vec<T> x) const { return gate_tanh(x); }
+};
+
+template <typename T>
 RANVIER_INLINE void advance_simple(ActivationKind kind, const T* sums, T* after, int64_t count) {
   switch (kind) {
-    case ActivationKind::Tanh: return apply(sums, after, count, TanhActivation<T>(0));
+    case ActivationKind::Tanh: return apply(sums, after, count, GateTanh<T>());
     case ActivationKind::Sigmoid: return apply(sums, after, count, SigmoidActivation<T>(0));
     case ActivationKind::Relu: return apply(sums, after, count, ReluActivation<T>(0));
     default: return apply(sums, after, count, LinearActivation<T>(0));
@@ -114,6 +120,7 @@ struct Retreat {
   T* sums;
   T* next;
   int64_t units;
+  int64_t ahead;  // to the position of the step that comes next: -1 or 1
 
   RANVIER_INLINE Vec<T> gate(int64_t i, int64_t unit, int64_t lanes) const {
     return load_partial(gates + i * units + unit, lanes);
@@ -130,12 +137,23 @@ struct Retreat {
   }
 };
 
+// What the step before will read, from far apart: it comes while this step's product runs.
+template <typename T>
+RANVIER_INLINE void fetch_next(const Retreat<T>& at, int64_t unit) {
+  __builtin_prefetch(at.dy - at.units + unit, 0, 2);
+  if (at.c_before != nullptr) __builtin_prefetch(at.c_before + at.ahead * at.units + unit, 0, 2);
+#pragma GCC unroll 4
+  for (int gate = 0; gate < 4; ++gate) {
+    __builtin_prefetch(at.gates + (4 * at.ahead + gate) * at.units + unit, 0, 2);
+  }
+}
+
 template <typename T>
 RANVIER_INLINE void retreat_lstm(const Retreat<T>& at, int64_t unit, int64_t lanes) {
   const Vec<T> i = at.gate(0, unit, lanes), f = at.gate(1, unit, lanes);
   const Vec<T> g = at.gate(2, unit, lanes), o = at.gate(3, unit, lanes);
   const Vec<T> before = load_partial(at.c_before + unit, lanes);
-  const Vec<T> squashed = tanh(fma(f, before, i * g));
+  const Vec<T> squashed = gate_tanh(fma(f, before, i * g));
   const Vec<T> to_h = at.to_h(unit, lanes);
   const Vec<T> to_c = fma(to_h * o, T(1) - squashed * squashed, load_partial(at.dc + unit, lanes));
   at.sum(0, unit, to_c * g * i * (T(1) - i), lanes);

@@ -84,24 +84,14 @@ constexpr TileKernel<T> kMultiplyTiles[kPanelVectors][kTileRows] = {RANVIER_HEIG
                                                                     RANVIER_HEIGHTS(T, 3), RANVIER_HEIGHTS(T, 4)};
 #undef RANVIER_HEIGHTS
 
-// c (rows, vectors) += the factors. Tiles take turns on blocks of the panel that stay in L1.
+// c (rows, vectors) += the factors. (Blocks of k that keep the panel in L1 cost 4-15% more than reading it from L2
+// for every tile: the accumulators come and go more often.)
 template <typename T>
 void multiply_panel(const Factor<T>* factors, int count, int64_t rows, int64_t vectors, T* c, int64_t ldc) {
-  constexpr int64_t kBlock = 32 * 1024 / (kPanelVectors * kVectorBytes);
-  const TileKernel<T>* kernels = kMultiplyTiles<T>[vectors - 1];
   const int64_t tiles = ceil_div(rows, kTileRows);
-  if (tiles == 1) return kernels[rows - 1](factors, count, 0, c, ldc);
-  for (int f = 0; f < count; ++f) {
-    const int64_t blocks = ceil_div(factors[f].k, kBlock);
-    for (int64_t block = 0; block < blocks; ++block) {
-      const int64_t from = factors[f].k * block / blocks, to = factors[f].k * (block + 1) / blocks;
-      const Factor<T> part = {factors[f].rows, factors[f].offset + from, to - from,
-                              factors[f].panel + from * vectors * kWidth<T>};
-      for (int64_t tile = 0; tile < tiles; ++tile) {
-        const int64_t begin = rows * tile / tiles, end = rows * (tile + 1) / tiles;
-        kernels[end - begin - 1](&part, 1, begin, c + begin * ldc, ldc);
-      }
-    }
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t begin = rows * tile / tiles, end = rows * (tile + 1) / tiles;
+    kMultiplyTiles<T>[vectors - 1][end - begin - 1](factors, count, begin, c + begin * ldc, ldc);
   }
 }
 
