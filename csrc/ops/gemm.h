@@ -2,7 +2,7 @@
 // bare product (or a batch of them), dense adds bias and activation.
 //
 // Other kernels (recurrent, convolution) call these as well. Inside parallel_for a product runs
-// serially on the calling thread. It uses the scratch slots kScratchA and kScratchB.
+// serially on the calling thread. It uses the scratch slots kScratchA, kScratchB and kScratchC.
 #pragma once
 
 #include <cstdint>

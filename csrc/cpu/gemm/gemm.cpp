@@ -1,208 +1,18 @@
-// The loops around the microkernel, after Goto and van de Geijn, "Anatomy of High-Performance Matrix
-// Multiplication" (2008): a block of B is packed so that it stays in L2, a panel of A so that it stays in
-// L1, and tiles of C stream through the registers.
-//
-// The sum over k is cut into blocks of at most kBlockK<T> by the shape alone, and within a block it is one
-// chain per element; packing, tile grids and threads change no bit of the result.
+// Which way a product goes: vectors by dot products or sums of rows, little C and a long sum by parts of the sum,
+// everything else by tiles. The shape alone decides.
 #include "ops/gemm.h"
 
 #include <math.h>
 
-#include "cpu/gemm/pack.h"
-#include "cpu/gemm/tile.h"
-#include "cpu/gemm/vector.h"
+#include "cpu/gemm/dots.h"
+#include "cpu/gemm/product.h"
+#include "cpu/gemm/rows.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
 namespace {
 
-template <typename T>
-constexpr int64_t kBlockK = 1536 / sizeof(T);
-template <typename T>
-constexpr int64_t kPanel = kTileVectors * kWidth<T>;  // columns of a tile
-// Columns of a block of B: 768 KB of L2.
-template <typename T>
-constexpr int64_t kBlockN = (768 * 1024 / 1536) / kPanel<T> * kPanel<T>;
-
-// compute_tile for every height: [height - 1].
-#if defined(__AVX512F__)
-#define RANVIER_TILES(T, vectors)                                                                                     \
-  compute_tile<T, 1, vectors>, compute_tile<T, 2, vectors>, compute_tile<T, 3, vectors>, compute_tile<T, 4, vectors>, \
-      compute_tile<T, 5, vectors>, compute_tile<T, 6, vectors>, compute_tile<T, 7, vectors>,                          \
-      compute_tile<T, 8, vectors>, compute_tile<T, 9, vectors>, compute_tile<T, 10, vectors>,                         \
-      compute_tile<T, 11, vectors>, compute_tile<T, 12, vectors>
-#define RANVIER_WIDE_TILES(T)                                                                           \
-  compute_tile<T, 1, kWideVectors>, compute_tile<T, 2, kWideVectors>, compute_tile<T, 3, kWideVectors>, \
-      compute_tile<T, 4, kWideVectors>
-#else
-#if defined(__AVX2__)
-#define RANVIER_TILES(T, vectors)                                                                                     \
-  compute_tile<T, 1, vectors>, compute_tile<T, 2, vectors>, compute_tile<T, 3, vectors>, compute_tile<T, 4, vectors>, \
-      compute_tile<T, 5, vectors>, compute_tile<T, 6, vectors>
-#else
-#define RANVIER_TILES(T, vectors) \
-  compute_tile<T, 1, vectors>, compute_tile<T, 2, vectors>, compute_tile<T, 3, vectors>, compute_tile<T, 4, vectors>
-#endif
-#define RANVIER_WIDE_TILES(T) compute_tile<T, 1, kWideVectors>, compute_tile<T, 2, kWideVectors>
-#endif
-
-template <typename T>
-constexpr TileKernel<T> kNarrowTiles[kTileRows] = {RANVIER_TILES(T, 1)};
-template <typename T>
-constexpr TileKernel<T> kTiles[kTileRows] = {RANVIER_TILES(T, 2)};
-template <typename T>
-constexpr TileKernel<T> kWideTiles[kWideRows] = {RANVIER_WIDE_TILES(T)};
-
-// What part of C one task computes.
-struct Region {
-  int64_t row, rows;
-  int64_t column, columns;
-};
-
-// Cuts `length` into pieces of at most `most`, as even as can be: piece i is [start(i), start(i + 1)).
-struct EvenCut {
-  int64_t length;
-  int64_t pieces;
-  EvenCut(int64_t length, int64_t most) : length(length), pieces(max_of(1, ceil_div(length, most))) {}
-  int64_t start(int64_t i) const { return length / pieces * i + min_of(i, length % pieces); }
-};
-
-template <typename T>
-class RegionProduct {
- public:
-  RegionProduct(const GemmArguments<T>& product, const Region& region) : g_(product), region_(region) {}
-
-  void run() {
-    const EvenCut k_cut(g_.k, kBlockK<T>);
-    for (int64_t at = 0; at < region_.columns; at += kBlockN<T>) {
-      column_ = region_.column + at;
-      columns_ = min_of(kBlockN<T>, region_.columns - at);
-      for (int64_t block = 0; block < k_cut.pieces; ++block) {
-        k_begin_ = k_cut.start(block);
-        k_ = k_cut.start(block + 1) - k_begin_;
-        first_ = block == 0;
-        last_ = block + 1 == k_cut.pieces;
-        multiply_block();
-      }
-    }
-  }
-
- private:
-  // Packing B pays only if many tiles read it: prefetching hides the distance between its rows.
-  bool packs_b() const {
-    if (g_.transpose_b) return true;
-    if (region_.rows <= 8 * kTileRows) return false;
-    return g_.ldb * static_cast<int64_t>(sizeof(T)) > 2048 || region_.rows > 512;
-  }
-
-  void multiply_block() {
-    packed_b_ = packs_b();
-    const int64_t unpacked = packed_b_ ? 0 : columns_ / kWidth<T> * kWidth<T>;
-    pack_b(unpacked);
-    const EvenCut rows(region_.rows, kTileRows);
-    for (int64_t i = 0; i < rows.pieces; ++i) {
-      const int64_t begin = region_.row + rows.start(i);
-      const int64_t height = rows.start(i + 1) - rows.start(i);
-      multiply_rows(begin, height, unpacked);
-      if (last_) activate_rows(begin, height);
-    }
-  }
-
-  // Rows just written are still in cache. relu happened in the registers.
-  void activate_rows(int64_t row, int64_t rows) {
-    const ActivationKind kind = g_.activation.kind;
-    if (kind == ActivationKind::Linear || kind == ActivationKind::Relu) return;
-    for (int64_t i = row; i < row + rows; ++i) {
-      T* c = g_.c + i * g_.ldc + column_;
-      activation_kernels.template get<T>().forward(g_.activation, c, c, columns_);
-    }
-  }
-
-  // Packs the block's columns from `unpacked` on (all of them, or the edge that has no whole vector).
-  void pack_b(int64_t unpacked) {
-    if (unpacked == columns_) return;
-    const int64_t panels = ceil_div(columns_ - unpacked, kPanel<T>);
-    packed_ = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * static_cast<uint64_t>(panels * kPanel<T> * k_)));
-    for (int64_t j = unpacked; j < columns_; j += kPanel<T>) {
-      const int64_t columns = min_of(kPanel<T>, columns_ - j);
-      const int64_t width = columns <= kWidth<T> ? kWidth<T> : kPanel<T>;
-      T* out = packed_ + (j - unpacked) * k_;
-      if (g_.transpose_b) {
-        pack_transposed_b_panel(g_.b + (column_ + j) * g_.ldb + k_begin_, g_.ldb, k_, columns, width, out);
-      } else {
-        pack_b_panel(g_.b + k_begin_ * g_.ldb + column_ + j, g_.ldb, k_, columns, width, out);
-      }
-    }
-  }
-
-  // A panel of A is read once per tile of the row: from its own rows, unless they would collide in L1 (many
-  // rows a multiple of 1 KB apart share few cache sets) and are read more than once or twice.
-  void locate_a(int64_t row, int64_t rows, Tile<T>& tile) {
-    const int64_t stride = g_.lda * static_cast<int64_t>(sizeof(T));
-    const bool collides = stride % 1024 == 0 && columns_ > 2 * kPanel<T>;
-    if (g_.transpose_a) {
-      tile.a = g_.a + k_begin_ * g_.lda + row;
-      tile.a_row = 1;
-      tile.a_step = g_.lda;
-      if (!collides && (columns_ <= 4 * kPanel<T> || stride <= 1024)) return;
-      tile.a_step = kTileRows;
-      T* panel = a_panel(kTileRows * k_);
-      copy_rows(tile.a, g_.lda, k_, rows, panel, kTileRows);
-      tile.a = panel;
-    } else {
-      tile.a = g_.a + row * g_.lda + k_begin_;
-      tile.a_row = g_.lda;
-      tile.a_step = 1;
-      if (!collides) return;
-      tile.a_row = k_ + 64 / static_cast<int64_t>(sizeof(T));
-      T* panel = a_panel(kTileRows * tile.a_row);
-      copy_rows(tile.a, g_.lda, rows, k_, panel, tile.a_row);
-      tile.a = panel;
-    }
-  }
-
-  T* a_panel(int64_t values) {
-    return static_cast<T*>(thread_scratch(kScratchA, sizeof(T) * static_cast<uint64_t>(values)));
-  }
-
-  void multiply_rows(int64_t row, int64_t rows, int64_t unpacked) {
-    Tile<T> tile;
-    tile.k = k_;
-    locate_a(row, rows, tile);
-    tile.ldc = g_.ldc;
-    tile.accumulate = g_.accumulate || !first_;
-    tile.relu = last_ && g_.activation.kind == ActivationKind::Relu;
-    for (int64_t j = 0; j < columns_;) {
-      const int64_t left = j < unpacked ? unpacked - j : columns_ - j;
-      int64_t vectors = left > kWidth<T> ? kTileVectors : 1;
-      TileKernel<T> kernel = vectors == 1 ? kNarrowTiles<T>[rows - 1] : kTiles<T>[rows - 1];
-      if (j < unpacked) {
-        if (rows <= kWideRows && left >= kWideVectors * kWidth<T>) {
-          vectors = kWideVectors;
-          kernel = kWideTiles<T>[rows - 1];
-        }
-        tile.b = g_.b + k_begin_ * g_.ldb + column_ + j;
-        tile.b_step = g_.ldb;
-      } else {
-        tile.b = packed_ + (j - unpacked) * k_;
-        tile.b_step = vectors * kWidth<T>;
-      }
-      tile.columns = min_of(left, vectors * kWidth<T>);
-      tile.c = g_.c + row * g_.ldc + column_ + j;
-      tile.bias = last_ && g_.bias != nullptr ? g_.bias + column_ + j : nullptr;
-      kernel(tile);
-      j += tile.columns;
-    }
-  }
-
-  const GemmArguments<T>& g_;
-  const Region region_;
-  int64_t column_ = 0, columns_ = 0;  // the block of C's columns
-  int64_t k_begin_ = 0, k_ = 0;       // the block of the sum
-  bool first_ = false, last_ = false;
-  bool packed_b_ = false;
-  T* packed_ = nullptr;
-};
+// --- tiles, cut into a grid of tasks -----------------------------------------------------------------
 
 // How many threads' worth of work there is: one for each 2^19 multiply-adds (a few microseconds).
 RANVIER_INLINE int64_t tasks_for(double multiply_adds) {
@@ -252,30 +62,8 @@ struct Grid {
   }
 };
 
-// A^T x, a column, is x^T A, a row: whole rows of A can be added up.
 template <typename T>
-GemmArguments<T> column_as_row(const GemmArguments<T>& g) {
-  GemmArguments<T> row = g;
-  row.m = 1;
-  row.n = g.m;
-  row.transpose_a = !g.transpose_b;
-  row.a = g.b;
-  row.lda = g.ldb;
-  row.transpose_b = false;
-  row.b = g.a;
-  row.ldb = g.lda;
-  row.ldc = g.m;
-  return row;
-}
-
-// The product behind matmul, dense and its gradients.
-template <typename T>
-void gemm(const GemmArguments<T>& product) {
-  if (product.m == 0 || product.n == 0) return;
-  if (multiply_vector(product)) return;
-  if (product.n == 1 && product.m > 1 && product.transpose_a && product.ldc == 1 && product.bias == nullptr) {
-    return gemm(column_as_row(product));
-  }
+void multiply_tiles(const GemmArguments<T>& product) {
   const Grid<T> grid(product);
   parallel(0, grid.row_tasks * grid.column_tasks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
@@ -283,6 +71,104 @@ void gemm(const GemmArguments<T>& product) {
       if (region.rows > 0 && region.columns > 0) RegionProduct<T>(product, region).run();
     }
   });
+}
+
+// --- the other ways -------------------------------------------------------------------------------------
+
+// Values `step` apart, one behind the other.
+template <typename T>
+const T* gathered(const T* x, int64_t step, int64_t count) {
+  if (step == 1) return x;
+  T* copy = static_cast<T*>(thread_scratch(kScratchA, sizeof(T) * static_cast<uint64_t>(count)));
+  for (int64_t i = 0; i < count; ++i) copy[i] = x[i * step];
+  return copy;
+}
+
+// Where op(A) op(B) may be written whole before it is finished: C itself, or scratch.
+template <typename T>
+T* room_for_sums(const GemmArguments<T>& g) {
+  if (!g.accumulate && (g.ldc == g.n || g.m == 1)) return g.c;
+  return static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * static_cast<uint64_t>(g.m * g.n)));
+}
+
+// From op(A) op(B) to C: what is there, the bias, the activation.
+template <typename T>
+void finish(const GemmArguments<T>& g, const T* sums) {
+  const bool linear = g.activation.kind == ActivationKind::Linear;
+  if (sums == g.c && g.bias == nullptr && linear) return;
+  for (int64_t i = 0; i < g.m; ++i) {
+    T* c = g.c + i * g.ldc;
+    for (int64_t j = 0; j < g.n; ++j) {
+      T value = sums[i * g.n + j];
+      if (g.accumulate) value = c[j] + value;
+      c[j] = g.bias == nullptr ? value : value + g.bias[j];
+    }
+    if (!linear) activation_kernels.template get<T>().forward(g.activation, c, c, g.n);
+  }
+}
+
+// A row or a column. The matrix is read as it is stored: along its rows.
+template <typename T>
+void multiply_vector(const GemmArguments<T>& g) {
+  T* sums = room_for_sums(g);
+  const bool row = g.m == 1;
+  const bool along_k = row ? g.transpose_b : !g.transpose_a;
+  const T* matrix = row ? g.b : g.a;
+  const int64_t ld = row ? g.ldb : g.lda;
+  const int64_t count = row ? g.n : g.m;
+  const T* vector = row ? gathered(g.a, g.transpose_a ? g.lda : 1, g.k) : gathered(g.b, g.transpose_b ? 1 : g.ldb, g.k);
+  if (along_k) {
+    const int64_t k = g.k;
+    parallel(0, count, max_of(16, ceil_div(32768, k + 1)),
+             [&](int64_t begin, int64_t end) { dot_range(matrix, ld, vector, k, sums, begin, end); });
+  } else {
+    sum_rows<T>({matrix, ld, g.k, count, vector}, sums);
+  }
+  finish(g, sums);
+}
+
+// Into how many parts the sum is cut where C has too few tiles to share.
+template <typename T>
+int64_t parts_of_sum(const GemmArguments<T>& g) {
+  constexpr int64_t kEnoughTiles = 32;
+  const int64_t tiles = ceil_div(g.m, kTileRows) * ceil_div(g.n, kPanel<T>);
+  return min_of(kEnoughTiles / tiles, g.k / kBlockK<T>);
+}
+
+// Each part of the sum is a product of its own, the parts are added in order.
+template <typename T>
+void multiply_parts(const GemmArguments<T>& g, int64_t parts) {
+  const int64_t size = g.m * g.n;
+  T* partial = static_cast<T*>(thread_scratch(kScratchC, sizeof(T) * static_cast<uint64_t>(parts * size)));
+  const EvenCut sum(g.k, parts);
+  parallel(0, parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part) {
+      const int64_t from = sum.start(part);
+      GemmArguments<T> each = g;
+      each.k = sum.start(part + 1) - from;
+      each.a += g.transpose_a ? from * g.lda : from;
+      each.b += g.transpose_b ? from : from * g.ldb;
+      each.c = partial + part * size;
+      each.ldc = g.n;
+      each.accumulate = false;
+      each.bias = nullptr;
+      each.activation.kind = ActivationKind::Linear;
+      RegionProduct<T>(each, {0, g.m, 0, g.n}).run();
+    }
+  });
+  T* sums = room_for_sums(g);
+  sum_block<T>({partial, size, parts, size, nullptr}, sums);
+  finish(g, sums);
+}
+
+// The product behind matmul, dense and its gradients.
+template <typename T>
+void gemm(const GemmArguments<T>& product) {
+  if (product.m == 0 || product.n == 0) return;
+  if (product.m == 1 || (product.n == 1 && product.ldc == 1)) return multiply_vector(product);
+  const int64_t parts = parts_of_sum(product);
+  if (parts > 1) return multiply_parts(product, parts);
+  multiply_tiles(product);
 }
 
 template <typename T>
@@ -305,41 +191,9 @@ void batched(const GemmArguments<T>& product, int64_t count, const int64_t* a_of
   });
 }
 
-// Each column is four sums, of the rows 0, 4, 8..., 1, 5, 9... and so on: a fixed order, and no long chain.
-template <typename T>
-void sum_columns(const T* x, int64_t rows, int64_t columns, int64_t begin, int64_t end, T* sums) {
-  for (int64_t j = begin; j < end; j += kWidth<T>) {
-    const int64_t left = min_of(kWidth<T>, end - j);
-    Vec<T> total[4] = {};
-    int64_t i = 0;
-    for (; i + 4 <= rows; i += 4) {
-#pragma GCC unroll 4
-      for (int r = 0; r < 4; ++r) total[r] += load_partial(x + (i + r) * columns + j, left);
-    }
-    for (; i < rows; ++i) total[i % 4] += load_partial(x + i * columns + j, left);
-    store_partial(sums + j, (total[0] + total[1]) + (total[2] + total[3]), left);
-  }
-}
-
-// Many rows in chunks that follow from their number alone, added in order; few rows by columns.
 template <typename T>
 void column_sums(const T* x, int64_t rows, int64_t columns, T* sums) {
-  constexpr int64_t kChunkRows = 1024;
-  const int64_t chunks = rows / kChunkRows;
-  if (chunks < 2) {
-    parallel(0, ceil_div(columns, kWidth<T>), grain_for(rows * kWidth<T>), [&](int64_t begin, int64_t end) {
-      sum_columns(x, rows, columns, begin * kWidth<T>, min_of(columns, end * kWidth<T>), sums);
-    });
-    return;
-  }
-  T* parts = static_cast<T*>(thread_scratch(kScratchC, sizeof(T) * chunks * columns));
-  parallel(0, chunks, grain_for(rows / chunks * columns), [&](int64_t begin, int64_t end) {
-    for (int64_t part = begin; part < end; ++part) {
-      const int64_t from = rows * part / chunks, to = rows * (part + 1) / chunks;
-      sum_columns(x + from * columns, to - from, columns, 0, columns, parts + part * columns);
-    }
-  });
-  sum_columns(parts, chunks, columns, 0, columns, sums);
+  sum_rows<T>({x, columns, rows, columns, nullptr}, sums);
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ struct Tile {
   int64_t a_step;
   const T* b;
   int64_t b_step;
+  T* packed;  // where a packing kernel leaves its rows of B, one behind the other
   T* c;
   int64_t ldc;
   int64_t columns;  // of C to write, at most the width
@@ -78,7 +79,10 @@ RANVIER_INLINE void finish_tile(const Tile<T>& tile, Vec<T> (&acc)[kRows][kVecto
 
 // Each element of C is one chain of fused multiply-adds over p, whatever the height and width of the tile
 // that holds it: tile grids may follow the thread count without changing a bit.
-template <typename T, int kRows, int kVectors>
+//
+// A kernel that packs serves the first row of tiles: what it reads of B it leaves behind in the order in which
+// the tiles below will read it. The stores hide between the multiply-adds, so packing costs next to nothing.
+template <typename T, int kRows, int kVectors, bool kPacks>
 __attribute__((noinline)) void compute_tile(const Tile<T>& tile) {
   Vec<T> acc[kRows][kVectors] = {};
   // Rows in groups of four, each with a base pointer: x86 addresses base + {0, 1, 2} * stride directly.
@@ -88,10 +92,13 @@ __attribute__((noinline)) void compute_tile(const Tile<T>& tile) {
   const T* a[kGroups];
 #pragma GCC unroll 4
   for (int g = 0; g < kGroups; ++g) a[g] = tile.a + 4 * g * row;
+  const int64_t a_step = tile.a_step;
   const T* b = tile.b;
-  // C is wanted at the end, when its lines have come; rows of B may lie pages apart.
+  const int64_t b_step = tile.b_step;
+  T* packed = tile.packed;
+  // C is wanted at the end, when its lines have come. Unpacked rows of B lie pages apart and come from further away.
   constexpr int kLine = 64 / sizeof(T);
-  constexpr int64_t kRowsAhead = 8;
+  const int64_t b_ahead = (kPacks ? 16 : 8) * b_step;
   if (tile.k >= 64) {
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
@@ -99,12 +106,17 @@ __attribute__((noinline)) void compute_tile(const Tile<T>& tile) {
       for (int j = 0; j < kVectors * kWidth<T>; j += kLine) __builtin_prefetch(tile.c + i * tile.ldc + j, 1);
     }
   }
-  for (int64_t p = 0; p < tile.k; ++p) {
+  for (int64_t p = tile.k; p > 0; --p) {
     Vec<T> bs[kVectors];
 #pragma GCC unroll 8
     for (int j = 0; j < kVectors; ++j) bs[j] = load(b + j * kWidth<T>);
 #pragma GCC unroll 8
-    for (int j = 0; j < kVectors * kWidth<T>; j += kLine) __builtin_prefetch(b + kRowsAhead * tile.b_step + j);
+    for (int j = 0; j < kVectors * kWidth<T>; j += kLine) __builtin_prefetch(b + b_ahead + j);
+    if (kPacks) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kVectors; ++j) store(packed + j * kWidth<T>, bs[j]);
+      packed += kVectors * kWidth<T>;
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
       const int64_t offset = i % 4 == 3 ? row3 : (i % 4) * row;
@@ -113,8 +125,8 @@ __attribute__((noinline)) void compute_tile(const Tile<T>& tile) {
       for (int j = 0; j < kVectors; ++j) acc[i][j] = fma(value, bs[j], acc[i][j]);
     }
 #pragma GCC unroll 4
-    for (int g = 0; g < kGroups; ++g) a[g] += tile.a_step;
-    b += tile.b_step;
+    for (int g = 0; g < kGroups; ++g) a[g] += a_step;
+    b += b_step;
   }
   if (tile.columns == kVectors * kWidth<T>) {
     finish_tile<T, kRows, kVectors, true>(tile, acc);
@@ -125,6 +137,45 @@ __attribute__((noinline)) void compute_tile(const Tile<T>& tile) {
 
 template <typename T>
 using TileKernel = void (*)(const Tile<T>&);
+
+// compute_tile for every height: [height - 1]. Packing pays from two rows of tiles on, whose first has more than
+// half the full height: [height - kTileRows / 2 - 1].
+#define RANVIER_TILE(T, height, vectors) compute_tile<T, height, vectors, false>
+#define RANVIER_PACK(T, height) compute_tile<T, height, kTileVectors, true>
+#if defined(__AVX512F__)
+#define RANVIER_TILES(T, vectors)                                                                                     \
+  RANVIER_TILE(T, 1, vectors), RANVIER_TILE(T, 2, vectors), RANVIER_TILE(T, 3, vectors), RANVIER_TILE(T, 4, vectors), \
+      RANVIER_TILE(T, 5, vectors), RANVIER_TILE(T, 6, vectors), RANVIER_TILE(T, 7, vectors),                          \
+      RANVIER_TILE(T, 8, vectors), RANVIER_TILE(T, 9, vectors), RANVIER_TILE(T, 10, vectors),                         \
+      RANVIER_TILE(T, 11, vectors), RANVIER_TILE(T, 12, vectors)
+#define RANVIER_WIDE_TILES(T)                                                                           \
+  RANVIER_TILE(T, 1, kWideVectors), RANVIER_TILE(T, 2, kWideVectors), RANVIER_TILE(T, 3, kWideVectors), \
+      RANVIER_TILE(T, 4, kWideVectors)
+#define RANVIER_PACKING_TILES(T)                                                                        \
+  RANVIER_PACK(T, 7), RANVIER_PACK(T, 8), RANVIER_PACK(T, 9), RANVIER_PACK(T, 10), RANVIER_PACK(T, 11), \
+      RANVIER_PACK(T, 12)
+#else
+#if defined(__AVX2__)
+#define RANVIER_TILES(T, vectors)                                                                                     \
+  RANVIER_TILE(T, 1, vectors), RANVIER_TILE(T, 2, vectors), RANVIER_TILE(T, 3, vectors), RANVIER_TILE(T, 4, vectors), \
+      RANVIER_TILE(T, 5, vectors), RANVIER_TILE(T, 6, vectors)
+#define RANVIER_PACKING_TILES(T) RANVIER_PACK(T, 4), RANVIER_PACK(T, 5), RANVIER_PACK(T, 6)
+#else
+#define RANVIER_TILES(T, vectors) \
+  RANVIER_TILE(T, 1, vectors), RANVIER_TILE(T, 2, vectors), RANVIER_TILE(T, 3, vectors), RANVIER_TILE(T, 4, vectors)
+#define RANVIER_PACKING_TILES(T) RANVIER_PACK(T, 3), RANVIER_PACK(T, 4)
+#endif
+#define RANVIER_WIDE_TILES(T) RANVIER_TILE(T, 1, kWideVectors), RANVIER_TILE(T, 2, kWideVectors)
+#endif
+
+template <typename T>
+constexpr TileKernel<T> kNarrowTiles[kTileRows] = {RANVIER_TILES(T, 1)};
+template <typename T>
+constexpr TileKernel<T> kTiles[kTileRows] = {RANVIER_TILES(T, kTileVectors)};
+template <typename T>
+constexpr TileKernel<T> kPackingTiles[kTileRows / 2] = {RANVIER_PACKING_TILES(T)};
+template <typename T>
+constexpr TileKernel<T> kWideTiles[kWideRows] = {RANVIER_WIDE_TILES(T)};
 
 }  // namespace
 }  // namespace RANVIER_ISA
