@@ -43,7 +43,8 @@ class Loop:
 def disassembly(path: Path) -> Iterator[tuple[str, list[tuple[int, str]]]]:
     """Every function's name and instructions."""
     command = ["objdump", "--disassemble", "--demangle", "--no-show-raw-insn", str(path)]
-    name, body = "", []
+    name = ""
+    body: list[tuple[int, str]] = []
     for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
         if function := FUNCTION.match(line):
             yield name, body

@@ -98,7 +98,7 @@ __attribute__((noinline)) void compute_tile(const Tile<T>& tile) {
   T* packed = tile.packed;
   // C is wanted at the end, when its lines have come. Unpacked rows of B lie pages apart and come from further away.
   constexpr int kLine = 64 / sizeof(T);
-  const int64_t b_ahead = (kPacks ? 16 : 8) * b_step;
+  const T* b_ahead = b + (kPacks ? 16 : 8) * b_step;
   if (tile.k >= 64) {
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
@@ -111,7 +111,7 @@ __attribute__((noinline)) void compute_tile(const Tile<T>& tile) {
 #pragma GCC unroll 8
     for (int j = 0; j < kVectors; ++j) bs[j] = load(b + j * kWidth<T>);
 #pragma GCC unroll 8
-    for (int j = 0; j < kVectors * kWidth<T>; j += kLine) __builtin_prefetch(b + b_ahead + j);
+    for (int j = 0; j < kVectors * kWidth<T>; j += kLine) __builtin_prefetch(b_ahead + j);
     if (kPacks) {
 #pragma GCC unroll 8
       for (int j = 0; j < kVectors; ++j) store(packed + j * kWidth<T>, bs[j]);
@@ -127,6 +127,7 @@ __attribute__((noinline)) void compute_tile(const Tile<T>& tile) {
 #pragma GCC unroll 4
     for (int g = 0; g < kGroups; ++g) a[g] += a_step;
     b += b_step;
+    b_ahead += b_step;
   }
   if (tile.columns == kVectors * kWidth<T>) {
     finish_tile<T, kRows, kVectors, true>(tile, acc);
