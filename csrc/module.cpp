@@ -43,6 +43,7 @@ PYBIND11_MODULE(_core, m) {
   bind_optimizer(m);
   bind_pool2d(m);
   bind_random(m);
+  bind_recording(m);
   bind_recurrent(m);
   bind_reduce(m);
   bind_shape(m);

@@ -4,6 +4,8 @@
 
 #include "core/allocator.h"
 #include "core/error.h"
+#include "core/memory_pool.h"
+#include "core/recording.h"
 
 namespace ranvier {
 
@@ -35,9 +37,39 @@ int64_t element_count(const Shape& shape) {
 Storage::~Storage() {
   if (release) {
     release();
+  } else if (pool) {
+    pool->deallocate(data);
   } else if (data != nullptr) {
     deallocate(data, bytes);
   }
+}
+
+thread_local const MemoryPool* Borrowing::pool_ = nullptr;
+
+namespace {
+
+// The same memory, not owned.
+std::shared_ptr<Storage> borrowed(const Storage& owner) {
+  auto storage = std::make_shared<Storage>();
+  storage->data = owner.data;
+  storage->bytes = owner.bytes;
+  storage->device = owner.device;
+  storage->readonly = owner.readonly;
+  storage->release = [] {};
+  return storage;
+}
+
+}  // namespace
+
+Array::Array(const Array& other)
+    : storage_(other.storage_), offset_(other.offset_), shape_(other.shape_), size_(other.size_), dtype_(other.dtype_) {
+  const MemoryPool* pool = Borrowing::pool();
+  if (pool != nullptr && storage_ && storage_->pool.get() == pool) storage_ = borrowed(*storage_);
+}
+
+void Array::bump_version() const {
+  storage_->version++;
+  if (Recording* recording = Recording::current()) recording->keep_version_of(storage_);
 }
 
 Array Array::empty(Shape shape, DType dtype, Device device) {
@@ -48,14 +80,35 @@ Array Array::empty(Shape shape, DType dtype, Device device) {
   array.storage_ = std::make_shared<Storage>();
   array.storage_->device = device;
   array.storage_->bytes = array.bytes();
-  array.storage_->data = allocate(array.bytes());
+  if (Recording* recording = Recording::current()) {
+    array.storage_->data = recording->pool()->allocate(array.bytes());
+    array.storage_->pool = recording->pool();
+  } else {
+    array.storage_->data = allocate(array.bytes());
+  }
+  return array;
+}
+
+Array Array::constant(Shape shape, DType dtype, Device device) {
+  Array array;
+  {
+    const Recording::Pause pause;
+    array = empty(std::move(shape), dtype, device);
+  }
+  note_constant(array);
   return array;
 }
 
 Array Array::zeros(Shape shape, DType dtype, Device device) {
   Array array = empty(std::move(shape), dtype, device);
-  std::memset(array.raw(), 0, array.bytes());
+  run("zeros", [array]() mutable { std::memset(array.raw(), 0, array.bytes()); });
   return array;
+}
+
+Array Array::copy() const {
+  Array copy = empty(shape_, dtype_, device());
+  run("copy", [from = *this, to = copy]() mutable { std::memcpy(to.raw(), from.raw(), from.bytes()); });
+  return copy;
 }
 
 Array Array::borrow(void* data, Shape shape, DType dtype, Device device, bool readonly, std::function<void()> release) {

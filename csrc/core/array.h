@@ -20,6 +20,8 @@ std::string shape_text(const Shape& shape);  // "64x28x28x1"; "scalar" for ()
 // zero, so that products of parts of a shape cannot overflow).
 int64_t element_count(const Shape& shape);
 
+class MemoryPool;
+
 // Memory shared by an array and its zero-copy views. The version rises with every in-place write, so
 // that backward can tell a saved buffer that has changed since.
 struct Storage {
@@ -27,8 +29,10 @@ struct Storage {
   std::size_t bytes = 0;
   Device device;
   bool readonly = false;
+  bool constant = false;  // values from the host while a step was recorded: not to be written in place
   uint64_t version = 0;
-  std::function<void()> release;  // set for memory that another owner lends us
+  std::function<void()> release;     // set for memory that another owner lends us
+  std::shared_ptr<MemoryPool> pool;  // where the memory goes back to, if not to the allocator
 
   Storage() = default;
   Storage(const Storage&) = delete;
@@ -39,12 +43,19 @@ struct Storage {
 class Array {
  public:
   Array() = default;
+  Array(const Array& other);
+  Array(Array&&) noexcept = default;
+  Array& operator=(const Array&) = default;
+  Array& operator=(Array&&) noexcept = default;
+  ~Array() = default;
 
   static Array empty(Shape shape, DType dtype, Device device = {});
+  static Array constant(Shape shape, DType dtype, Device device = {});  // empty, and the host is about to fill it
   static Array zeros(Shape shape, DType dtype, Device device = {});
   // Memory of another owner; `release` runs once, when the last view has gone.
   static Array borrow(void* data, Shape shape, DType dtype, Device device, bool readonly,
                       std::function<void()> release);
+  Array copy() const;  // of the values, in memory of its own
   static Array empty_like(const Array& other) { return empty(other.shape_, other.dtype_, other.device()); }
 
   const Shape& shape() const { return shape_; }
@@ -56,7 +67,8 @@ class Array {
   Device device() const { return storage_->device; }
   bool readonly() const { return storage_->readonly; }
   uint64_t version() const { return storage_->version; }
-  void bump_version() const { storage_->version++; }
+  void bump_version() const;
+  void mark_constant() { storage_->constant = true; }
 
   // Zero-copy views of the same storage.
   Array reshape(Shape shape) const;                       // ValueError unless the element counts agree
@@ -80,6 +92,21 @@ class Array {
   Shape shape_;
   int64_t size_ = 0;
   DType dtype_ = DType::Float32;
+};
+
+// While one lives, copies of arrays from `pool` do not own their memory: a recording's calls know where their
+// temporaries were, and do not keep them.
+class Borrowing {
+ public:
+  explicit Borrowing(const MemoryPool* pool) : outer_(pool_) { pool_ = pool; }
+  ~Borrowing() { pool_ = outer_; }
+  Borrowing(const Borrowing&) = delete;
+  Borrowing& operator=(const Borrowing&) = delete;
+  static const MemoryPool* pool() { return pool_; }
+
+ private:
+  const MemoryPool* outer_;
+  static thread_local const MemoryPool* pool_;
 };
 
 }  // namespace ranvier

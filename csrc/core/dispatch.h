@@ -1,18 +1,23 @@
 // From an array's device and dtype to the kernels that compute on it.
 //
-//   dispatch("softmax", x, [&](const KernelTable& kernels, auto type) {
+//   dispatch("softmax", x, [=](const KernelTable& kernels, auto type) mutable {
 //     using T = decltype(type);
 //     kernels.softmax.get<T>().forward(x.data<T>(), y.data<T>(), rows);
 //   });
+//
+// The body holds its arrays by value: a recording keeps a copy of it to run the step again (core/recording.h).
 //
 // On the reference device nothing runs: the op has checked its arguments, inferred its shapes and
 // allocated its outputs, and Python fills them from `ranvier.reference` (python/ranvier/_kernels.py).
 // So one set of checks serves every device, and inferred shapes are themselves checked.
 #pragma once
 
+#include <utility>
+
 #include "core/array.h"
 #include "core/error.h"
 #include "core/kernel_table.h"
+#include "core/recording.h"
 
 namespace ranvier {
 
@@ -28,12 +33,14 @@ inline const KernelTable* kernels_for(const char* op, Device device) {
 
 // For ops on float32 and float64.
 template <typename Body>
-void dispatch(const char* op, const Array& array, Body&& body) {
-  const KernelTable* kernels = kernels_for(op, array.device());
-  if (kernels == nullptr) return;
+void dispatch(const char* op, const Array& array, Body body) {
+  const Device device = array.device();
+  if (kernels_for(op, device) == nullptr) return;
   switch (array.dtype()) {
-    case DType::Float32: return body(*kernels, float{});
-    case DType::Float64: return body(*kernels, double{});
+    case DType::Float32:
+      return run(op, [op, device, body = std::move(body)]() mutable { body(*kernels_for(op, device), float{}); });
+    case DType::Float64:
+      return run(op, [op, device, body = std::move(body)]() mutable { body(*kernels_for(op, device), double{}); });
     default: break;
   }
   throw TypeError(message(op, ": expected float32 or float64 but got ", dtype_name(array.dtype())));
@@ -41,8 +48,10 @@ void dispatch(const char* op, const Array& array, Body&& body) {
 
 // For ops whose kernels take the dtype as an argument (elementwise, shape, random).
 template <typename Body>
-void dispatch_untyped(const char* op, const Array& array, Body&& body) {
-  if (const KernelTable* kernels = kernels_for(op, array.device())) body(*kernels);
+void dispatch_untyped(const char* op, const Array& array, Body body) {
+  const Device device = array.device();
+  if (kernels_for(op, device) == nullptr) return;
+  run(op, [op, device, body = std::move(body)]() mutable { body(*kernels_for(op, device)); });
 }
 
 }  // namespace ranvier

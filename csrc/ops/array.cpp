@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "core/checks.h"
+#include "core/recording.h"
 #include "ops/binding.h"
 
 namespace ranvier {
@@ -52,6 +53,7 @@ Shape row_strides(const Shape& shape, std::size_t item) {
 }
 
 py::buffer_info buffer_of(Array& array) {
+  note_host_read("through the buffer protocol");
   return py::buffer_info(array.raw(), static_cast<py::ssize_t>(dtype_size(array.dtype())), buffer_format(array.dtype()),
                          array.rank(), std::vector<py::ssize_t>(array.shape().begin(), array.shape().end()),
                          row_strides(array.shape(), dtype_size(array.dtype())), array.readonly());
@@ -79,14 +81,16 @@ Array from_numpy(py::array source, bool copy, const std::string& device_name_tex
   const bool aligned = source.attr("flags").attr("aligned").cast<bool>();
   if (!copy && contiguous && aligned) {
     auto* owner = new py::object(source);
-    return Array::borrow(const_cast<void*>(source.data()), std::move(shape), dtype, device, !source.writeable(),
-                         [owner] {
-                           if (!python_is_running()) return;
-                           py::gil_scoped_acquire gil;
-                           delete owner;
-                         });
+    Array array =
+        Array::borrow(const_cast<void*>(source.data()), std::move(shape), dtype, device, !source.writeable(), [owner] {
+          if (!python_is_running()) return;
+          py::gil_scoped_acquire gil;
+          delete owner;
+        });
+    note_constant(array);
+    return array;
   }
-  Array array = Array::empty(std::move(shape), dtype, device);
+  Array array = Array::constant(std::move(shape), dtype, device);
   if (!contiguous || !aligned) source = py::module_::import("numpy").attr("array")(source, "order"_a = "C");
   std::memcpy(array.raw(), source.data(), array.bytes());
   return array;
@@ -95,6 +99,7 @@ Array from_numpy(py::array source, bool copy, const std::string& device_name_tex
 // A NumPy view of the array (of its bits in uint16 for bfloat16); the array stays alive with it.
 py::array to_numpy(py::object self) {
   Array& array = self.cast<Array&>();
+  note_host_read("as a NumPy array or a number");
   py::array view(py::dtype(array.dtype() == DType::BFloat16 ? "H" : buffer_format(array.dtype())),
                  std::vector<py::ssize_t>(array.shape().begin(), array.shape().end()),
                  row_strides(array.shape(), dtype_size(array.dtype())), array.raw(), self);
@@ -102,22 +107,17 @@ py::array to_numpy(py::object self) {
   return view;
 }
 
-Array copy_of(const Array& array) {
-  Array copy = Array::empty_like(array);
-  std::memcpy(copy.raw(), array.raw(), array.bytes());
-  return copy;
-}
-
 // For pickle and copy.deepcopy.
 py::tuple state_of(const Array& array) {
+  note_host_read("by pickle or copy");
   return py::make_tuple(array.shape(), dtype_name(array.dtype()), device_name(array.device()),
                         py::bytes(static_cast<const char*>(array.raw()), array.bytes()));
 }
 
 Array from_state(const py::tuple& state) {
   if (state.size() != 4) throw ValueError(message("array: a state has 4 parts, this one has ", state.size()));
-  Array array = Array::empty(state[0].cast<Shape>(), dtype_argument(state[1].cast<std::string>()),
-                             device_argument(state[2].cast<std::string>()));
+  Array array = Array::constant(state[0].cast<Shape>(), dtype_argument(state[1].cast<std::string>()),
+                                device_argument(state[2].cast<std::string>()));
   const auto values = state[3].cast<std::string_view>();
   if (values.size() != array.bytes()) {
     throw ValueError(message("array: a state of shape ", shape_text(array.shape()), " must hold ", array.bytes(),
@@ -130,7 +130,7 @@ Array from_state(const py::tuple& state) {
 // The same bytes on another host device (cpu, reference): a copy.
 Array to_device(const Array& array, const std::string& name) {
   Array copy = Array::empty(array.shape(), array.dtype(), device_argument(name));
-  std::memcpy(copy.raw(), array.raw(), array.bytes());
+  run("to_device", [from = array, to = copy]() mutable { std::memcpy(to.raw(), from.raw(), from.bytes()); });
   return copy;
 }
 
@@ -138,7 +138,7 @@ void copy_into(Array& target, const Array& source) {
   check_writable("assign", "target", target);
   check_alike("assign", {{"target", target}, {"value", source}});
   check_shape("assign", "value", source, target.shape());
-  std::memmove(target.raw(), source.raw(), target.bytes());
+  run("assign", [from = source, to = target]() mutable { std::memmove(to.raw(), from.raw(), to.bytes()); });
   target.bump_version();
 }
 
@@ -178,7 +178,7 @@ void bind_array(py::module_& m) {
       .def("slice_leading", &Array::slice_leading, "begin"_a, "end"_a)
       .def("shares_memory_with", &Array::shares_memory_with, "other"_a)
       .def(py::pickle(&state_of, &from_state))
-      .def("copy", &copy_of, releases_gil())
+      .def("copy", &Array::copy, releases_gil())
       .def("to_device", &to_device, "device"_a, releases_gil())
       .def("copy_from", &copy_into, "source"_a, releases_gil())
       .def("item", [](py::object self) { return to_numpy(self).attr("item")(); })

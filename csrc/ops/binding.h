@@ -41,6 +41,7 @@ void bind_norm(py::module_& m);
 void bind_optimizer(py::module_& m);
 void bind_pool2d(py::module_& m);
 void bind_random(py::module_& m);
+void bind_recording(py::module_& m);
 void bind_recurrent(py::module_& m);
 void bind_reduce(py::module_& m);
 void bind_shape(py::module_& m);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/recording.h"
 #include "ops/binding.h"
 
 namespace ranvier {
@@ -52,6 +53,7 @@ void destroy_capsule(PyObject* capsule) {
 
 template <typename Managed>
 Exported<Managed>* export_array(const Array& array) {
+  note_host_read("by another library, through DLPack");
   auto* exported = new Exported<Managed>;
   exported->array = array;
   exported->shape = array.shape();

@@ -132,8 +132,8 @@ Array binary(const char* op, BinaryOp kind, const Array& a, const Array& b, bool
   refuse_narrow(op, "x1", a);
   if (kind == BinaryOp::Divide || kind == BinaryOp::MaximumShare) check_floating(op, "x1", a);
   if (a.dtype() == DType::Bool) kind = on_bool(op, kind);
-  if (kind == BinaryOp::Power && a.dtype() == DType::Int32) refuse_negative<int32_t>(b);
-  if (kind == BinaryOp::Power && a.dtype() == DType::Int64) refuse_negative<int64_t>(b);
+  if (kind == BinaryOp::Power && a.dtype() == DType::Int32) run(op, [b] { refuse_negative<int32_t>(b); });
+  if (kind == BinaryOp::Power && a.dtype() == DType::Int64) run(op, [b] { refuse_negative<int64_t>(b); });
   const Array& left = exchanged ? b : a;
   const Array& right = exchanged ? a : b;
   const bool same = a.shape() == b.shape();
@@ -229,7 +229,7 @@ Array sum_to_shape_forward(const Array& x, const Shape& shape) {
 
 // A Python number as an array of one element, with the dtype and on the device of `like`.
 Array scalar_like(const Array& like, const py::object& value) {
-  Array y = Array::empty({}, like.dtype(), like.device());
+  Array y = Array::constant({}, like.dtype(), like.device());
   const auto refuse = [&] {
     throw ValueError(message(py::repr(value).cast<std::string>(), " does not fit into ", dtype_name(like.dtype())));
   };

@@ -1,7 +1,5 @@
 #include "ops/embedding.h"
 
-#include <cstring>
-
 #include "core/checks.h"
 #include "core/dispatch.h"
 #include "ops/binding.h"
@@ -11,27 +9,34 @@ namespace ranvier {
 Array as_int64(const Array& indices) {
   if (indices.dtype() == DType::Int64) return indices;
   Array wide = Array::empty(indices.shape(), DType::Int64, indices.device());
-  for (int64_t i = 0; i < indices.size(); ++i) wide.data<int64_t>()[i] = indices.data<int32_t>()[i];
+  run("as_int64", [from = indices, to = wide]() mutable {
+    for (int64_t i = 0; i < from.size(); ++i) to.data<int64_t>()[i] = from.data<int32_t>()[i];
+  });
   return wide;
 }
+
+namespace {
+
+// Copies row numbers, counting negative ones from the end where `wrap`; throws for one out of range.
+void check_rows(const char* op, const int64_t* given, int64_t count, int64_t rows, bool wrap, int64_t* wrapped) {
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t row = given[i];
+    if (row >= rows || row < (wrap ? -rows : 0)) {
+      throw ValueError(message(op, ": index ", row, " at position ", i, " is out of range for ", rows, " rows"));
+    }
+    if (wrapped != nullptr) wrapped[i] = row < 0 ? row + rows : row;
+  }
+}
+
+}  // namespace
 
 Array row_numbers(const char* op, const Array& indices, int64_t rows, bool wrap) {
   check_integer(op, "indices", indices);
   const Array wide = as_int64(indices);
-  const int64_t* given = wide.data<int64_t>();
-  Array wrapped = wide;
-  for (int64_t i = 0; i < wide.size(); ++i) {
-    const int64_t row = given[i];
-    if (row >= 0 && row < rows) continue;
-    if (!wrap || row >= rows || row < -rows) {
-      throw ValueError(message(op, ": index ", row, " at position ", i, " is out of range for ", rows, " rows"));
-    }
-    if (wrapped.raw() == indices.raw() || wrapped.raw() == wide.raw()) {
-      wrapped = Array::empty_like(wide);
-      std::memcpy(wrapped.raw(), given, wide.bytes());
-    }
-    wrapped.data<int64_t>()[i] = row + rows;
-  }
+  Array wrapped = wrap ? Array::empty_like(wide) : wide;
+  run(op, [=]() mutable {
+    check_rows(op, wide.data<int64_t>(), wide.size(), rows, wrap, wrap ? wrapped.data<int64_t>() : nullptr);
+  });
   return wrapped;
 }
 

@@ -31,6 +31,14 @@ void check_class_range(const char* op, const Array& labels, int64_t classes) {
   }
 }
 
+// Part of the step, so that a replayed one checks its labels too.
+void check_classes(const std::string& op, const Array& labels, int64_t classes) {
+  run("check_classes", [op, labels, classes] {
+    if (labels.dtype() == DType::Int32) check_class_range<int32_t>(op.c_str(), labels, classes);
+    if (labels.dtype() == DType::Int64) check_class_range<int64_t>(op.c_str(), labels, classes);
+  });
+}
+
 void check_class_labels(const char* op, const Array& labels, const Array& logits, double smoothing) {
   check_floating(op, "logits", logits);
   check_min_rank(op, "logits", logits, 1);
@@ -46,8 +54,7 @@ void check_class_labels(const char* op, const Array& labels, const Array& logits
     check_shape(op, "labels (one weight per class)", labels, logits.shape());
   } else if (labels.dtype() == DType::Int32 || labels.dtype() == DType::Int64) {
     check_shape(op, "labels (one class per sample)", labels, without_last(logits.shape()));
-    if (labels.dtype() == DType::Int32) check_class_range<int32_t>(op, labels, shape.columns);
-    if (labels.dtype() == DType::Int64) check_class_range<int64_t>(op, labels, shape.columns);
+    check_classes(op, labels, shape.columns);
   } else {
     throw TypeError(message(op, ": labels must be int32 or int64 (classes) or ", dtype_name(logits.dtype()),
                             " like the logits (one weight per class) but are ", dtype_name(labels.dtype())));
@@ -186,6 +193,7 @@ Array huber_backward(const Array& labels, const Array& predictions, const Array&
 }  // namespace
 
 void bind_loss(py::module_& m) {
+  m.def("_check_class_labels", &check_classes, "op"_a, "labels"_a, "classes"_a);
   m.def("softmax_cross_entropy_forward", &softmax_cross_entropy_forward, "labels"_a, "logits"_a,
         "label_smoothing"_a = 0.0, releases_gil());
   m.def("softmax_cross_entropy_backward", &softmax_cross_entropy_backward, "labels"_a, "logits"_a, "statistics"_a,

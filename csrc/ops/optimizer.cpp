@@ -6,6 +6,7 @@
 
 #include "core/checks.h"
 #include "core/dispatch.h"
+#include "ops/arguments.h"
 #include "ops/binding.h"
 
 namespace ranvier {
@@ -16,7 +17,7 @@ using Arrays = std::vector<Array>;
 // One list of arrays that belongs to the parameters, by name: gradients, velocities, ...
 struct NamedList {
   const char* name;
-  const Arrays* arrays;
+  Arrays arrays;
 };
 
 // Everything that a step reads and writes.
@@ -31,13 +32,20 @@ struct Clipping {
   std::optional<double> norm, value, global_norm;
 };
 
+// What all steps are told.
+struct Common {
+  Scalar learning_rate;
+  double weight_decay;
+  Clipping clipping;
+};
+
 // --- checks -------------------------------------------------------------------------------------------------
 
 std::string element(const NamedList& list, std::size_t i) { return message(list.name, "[", i, "]"); }
 
 // Throws for an array that does not fit its parameter. Names are made only then: a step has hundreds of arrays.
 void check_element(const Lists& lists, const NamedList& list, std::size_t i, bool written) {
-  const Array &parameter = (*lists.parameters.arrays)[i], &array = (*list.arrays)[i];
+  const Array &parameter = lists.parameters.arrays[i], &array = list.arrays[i];
   const bool alike = array.device() == parameter.device() && array.dtype() == parameter.dtype();
   if (alike && array.shape() == parameter.shape() && !(written && array.readonly())) return;
   const std::string parameter_name = element(lists.parameters, i), name = element(list, i);
@@ -47,15 +55,15 @@ void check_element(const Lists& lists, const NamedList& list, std::size_t i, boo
 }
 
 void check_list(const Lists& lists, const NamedList& list, bool written) {
-  const std::size_t count = lists.parameters.arrays->size();
-  if (list.arrays->size() != count) {
-    throw ValueError(message(lists.op, ": ", list.arrays->size(), " ", list.name, " for ", count, " parameters"));
+  const std::size_t count = lists.parameters.arrays.size();
+  if (list.arrays.size() != count) {
+    throw ValueError(message(lists.op, ": ", list.arrays.size(), " ", list.name, " for ", count, " parameters"));
   }
   for (std::size_t i = 0; i < count; ++i) check_element(lists, list, i, written);
 }
 
 void check_parameters(const Lists& lists) {
-  const Arrays& parameters = *lists.parameters.arrays;
+  const Arrays& parameters = lists.parameters.arrays;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Array &first = parameters[0], &own = parameters[i];
     const bool floating = own.dtype() == DType::Float32 || own.dtype() == DType::Float64;
@@ -77,8 +85,8 @@ struct Stretch {
 };
 
 void add_stretches(std::vector<Stretch>& all, const NamedList& list, bool written) {
-  for (std::size_t i = 0; i < list.arrays->size(); ++i) {
-    const Array& array = (*list.arrays)[i];
+  for (std::size_t i = 0; i < list.arrays.size(); ++i) {
+    const Array& array = list.arrays[i];
     const char* begin = static_cast<const char*>(array.raw());
     if (array.size() > 0) all.push_back({begin, begin + array.bytes(), &list, i, written});
   }
@@ -119,9 +127,10 @@ void check_not_negative(const char* op, const char* name, double value) {
   throw ValueError(message(op, ": ", name, " must be finite and not negative but is ", value));
 }
 
-void check_step(const char* op, double learning_rate, std::optional<double> weight_decay, const Clipping& clipping) {
-  if (!std::isfinite(learning_rate))
-    throw ValueError(message(op, ": learning_rate must be finite but is ", learning_rate));
+Common common(const char* op, Scalar learning_rate, std::optional<double> weight_decay, const Clipping& clipping) {
+  if (!std::isfinite(learning_rate.now())) {
+    throw ValueError(message(op, ": learning_rate must be finite but is ", learning_rate.now()));
+  }
   if (weight_decay) check_not_negative(op, "weight_decay", *weight_decay);
   if (clipping.norm.has_value() + clipping.value.has_value() + clipping.global_norm.has_value() > 1) {
     throw ValueError(message(op, ": only one of clipnorm, clipvalue and global_clipnorm may be given"));
@@ -129,6 +138,7 @@ void check_step(const char* op, double learning_rate, std::optional<double> weig
   if (clipping.norm) check_not_negative(op, "clipnorm", *clipping.norm);
   if (clipping.value) check_not_negative(op, "clipvalue", *clipping.value);
   if (clipping.global_norm) check_not_negative(op, "global_clipnorm", *clipping.global_norm);
+  return {std::move(learning_rate), weight_decay.value_or(0), clipping};
 }
 
 // --- chunks and clipping --------------------------------------------------------------------------------------
@@ -142,16 +152,16 @@ T* writable(const Array& array) {
 template <typename T>
 std::vector<StepChunk<T>> chunks_of(const Lists& lists) {
   std::vector<StepChunk<T>> chunks;
-  for (std::size_t i = 0; i < lists.parameters.arrays->size(); ++i) {
-    const Array& parameter = (*lists.parameters.arrays)[i];
+  for (std::size_t i = 0; i < lists.parameters.arrays.size(); ++i) {
+    const Array& parameter = lists.parameters.arrays[i];
     for (int64_t at = 0; at < parameter.size(); at += kStepChunk) {
       StepChunk<T> chunk{writable<T>(parameter) + at,
-                         (*lists.gradients.arrays)[i].data<T>() + at,
+                         lists.gradients.arrays[i].data<T>() + at,
                          {},
                          std::min(kStepChunk, parameter.size() - at),
                          1.0};
       for (std::size_t s = 0; s < lists.slots.size(); ++s) {
-        chunk.slots[s] = writable<T>((*lists.slots[s].arrays)[i]) + at;
+        chunk.slots[s] = writable<T>(lists.slots[s].arrays[i]) + at;
       }
       chunks.push_back(chunk);
     }
@@ -180,7 +190,7 @@ void clip_by_norm(const Lists& lists, const Clipping& clipping, const std::vecto
   double all = 0;
   for (double sum : sums) all += sum;
   std::size_t at = 0;
-  for (const Array& parameter : *lists.parameters.arrays) {
+  for (const Array& parameter : lists.parameters.arrays) {
     const std::size_t end = at + (parameter.size() + kStepChunk - 1) / kStepChunk;
     double own = 0;
     for (std::size_t c = at; c < end; ++c) own += sums[c];
@@ -191,29 +201,32 @@ void clip_by_norm(const Lists& lists, const Clipping& clipping, const std::vecto
   }
 }
 
-// Checks, chunks, clips, and calls run(kernels, chunks, options) on the device's kernels.
-template <typename Run>
-void step(Lists lists, double learning_rate, std::optional<double> weight_decay, const Clipping& clipping, Run&& run) {
-  check_step(lists.op, learning_rate, weight_decay, clipping);
+// Checks, chunks, clips, and calls kernel(kernels, chunks, options) on the device's kernels.
+template <typename Kernel>
+void step(Lists lists, Common options, Kernel kernel) {
   check_lists(lists);
-  for (const Array& parameter : *lists.parameters.arrays) parameter.bump_version();
+  for (const Array& parameter : lists.parameters.arrays) parameter.bump_version();
   for (const NamedList& slot : lists.slots) {
-    for (const Array& array : *slot.arrays) array.bump_version();
+    for (const Array& array : slot.arrays) array.bump_version();
   }
-  if (lists.parameters.arrays->empty()) return;
-  const double infinity = std::numeric_limits<double>::infinity();
-  const StepOptions options{learning_rate, weight_decay.value_or(0), clipping.value.value_or(infinity)};
-  dispatch(lists.op, lists.parameters.arrays->front(), [=](const KernelTable& kernels, auto type) mutable {
-    using T = decltype(type);
-    const OptimizerKernels<T>& optimizer = kernels.optimizer.template get<T>();
-    std::vector<StepChunk<T>> chunks = chunks_of<T>(lists);
-    if (clipping.norm || clipping.global_norm) {
-      std::vector<double> sums(chunks.size());
-      optimizer.sums_of_squares(view_of(chunks), sums.data());
-      clip_by_norm(lists, clipping, sums, chunks);
-    }
-    run(optimizer, view_of(chunks), options);
-  });
+  if (lists.parameters.arrays.empty()) return;
+  const char* op = lists.op;
+  const Array first = lists.parameters.arrays.front();
+  dispatch(op, first,
+           [lists = std::move(lists), options = std::move(options), kernel](const KernelTable& kernels, auto type) {
+             using T = decltype(type);
+             const OptimizerKernels<T>& optimizer = kernels.optimizer.template get<T>();
+             std::vector<StepChunk<T>> chunks = chunks_of<T>(lists);
+             const Clipping& clipping = options.clipping;
+             if (clipping.norm || clipping.global_norm) {
+               std::vector<double> sums(chunks.size());
+               optimizer.sums_of_squares(view_of(chunks), sums.data());
+               clip_by_norm(lists, clipping, sums, chunks);
+             }
+             const double infinity = std::numeric_limits<double>::infinity();
+             kernel(optimizer, view_of(chunks),
+                    StepOptions{options.learning_rate.now(), options.weight_decay, clipping.value.value_or(infinity)});
+           });
 }
 
 // --- the ops --------------------------------------------------------------------------------------------------
@@ -221,80 +234,86 @@ void step(Lists lists, double learning_rate, std::optional<double> weight_decay,
 using Option = std::optional<double>;
 using OptionalArrays = std::optional<Arrays>;
 
-void sgd_step(const Arrays& parameters, const Arrays& gradients, const OptionalArrays& velocities, double learning_rate,
+void sgd_step(Arrays parameters, Arrays gradients, OptionalArrays velocities, const Scalar& learning_rate,
               double momentum, bool nesterov, Option weight_decay, Option clipnorm, Option clipvalue,
               Option global_clipnorm) {
-  Lists lists{"sgd_step", {"parameters", &parameters}, {"gradients", &gradients}, {}};
-  check_between(lists.op, "momentum", momentum, 0, 1);
-  if (velocities) lists.slots.push_back({"velocities", &*velocities});
-  if (!velocities && momentum != 0) throw ValueError("sgd_step: momentum needs velocities, one array per parameter");
-  step(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm},
-       [&](const auto& kernels, auto chunks, const StepOptions& options) {
-         kernels.sgd(chunks, options, {momentum, nesterov}, velocities.has_value());
+  const char* op = "sgd_step";
+  Lists lists{op, {"parameters", std::move(parameters)}, {"gradients", std::move(gradients)}, {}};
+  const bool with_velocities = velocities.has_value();
+  check_between(op, "momentum", momentum, 0, 1);
+  if (with_velocities) lists.slots.push_back({"velocities", std::move(*velocities)});
+  if (!with_velocities && momentum != 0)
+    throw ValueError("sgd_step: momentum needs velocities, one array per parameter");
+  step(std::move(lists), common(op, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+       [=](const auto& kernels, auto chunks, const StepOptions& options) {
+         kernels.sgd(chunks, options, {momentum, nesterov}, with_velocities);
        });
 }
 
-void adagrad_step(const Arrays& parameters, const Arrays& gradients, const Arrays& accumulators, double learning_rate,
-                  double epsilon, Option weight_decay, Option clipnorm, Option clipvalue, Option global_clipnorm) {
-  Lists lists{
-      "adagrad_step", {"parameters", &parameters}, {"gradients", &gradients}, {{"accumulators", &accumulators}}};
-  check_not_negative(lists.op, "epsilon", epsilon);
+void adagrad_step(Arrays parameters, Arrays gradients, Arrays accumulators, const Scalar& learning_rate, double epsilon,
+                  Option weight_decay, Option clipnorm, Option clipvalue, Option global_clipnorm) {
+  const char* op = "adagrad_step";
+  Lists lists{op, {"parameters", std::move(parameters)}, {"gradients", std::move(gradients)}, {}};
+  lists.slots.push_back({"accumulators", std::move(accumulators)});
+  check_not_negative(op, "epsilon", epsilon);
   step(
-      lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm},
-      [&](const auto& kernels, auto chunks, const StepOptions& options) { kernels.adagrad(chunks, options, epsilon); });
+      std::move(lists), common(op, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+      [=](const auto& kernels, auto chunks, const StepOptions& options) { kernels.adagrad(chunks, options, epsilon); });
 }
 
-void adadelta_step(const Arrays& parameters, const Arrays& gradients, const Arrays& accumulated_gradients,
-                   const Arrays& accumulated_deltas, double learning_rate, double rho, double epsilon,
-                   Option weight_decay, Option clipnorm, Option clipvalue, Option global_clipnorm) {
-  Lists lists{"adadelta_step",
-              {"parameters", &parameters},
-              {"gradients", &gradients},
-              {{"accumulated_gradients", &accumulated_gradients}, {"accumulated_deltas", &accumulated_deltas}}};
-  check_between(lists.op, "rho", rho, 0, 1);
-  check_not_negative(lists.op, "epsilon", epsilon);
-  step(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm},
-       [&](const auto& kernels, auto chunks, const StepOptions& options) {
+void adadelta_step(Arrays parameters, Arrays gradients, Arrays accumulated_gradients, Arrays accumulated_deltas,
+                   const Scalar& learning_rate, double rho, double epsilon, Option weight_decay, Option clipnorm,
+                   Option clipvalue, Option global_clipnorm) {
+  const char* op = "adadelta_step";
+  Lists lists{op, {"parameters", std::move(parameters)}, {"gradients", std::move(gradients)}, {}};
+  lists.slots.push_back({"accumulated_gradients", std::move(accumulated_gradients)});
+  lists.slots.push_back({"accumulated_deltas", std::move(accumulated_deltas)});
+  check_between(op, "rho", rho, 0, 1);
+  check_not_negative(op, "epsilon", epsilon);
+  step(std::move(lists), common(op, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+       [=](const auto& kernels, auto chunks, const StepOptions& options) {
          kernels.adadelta(chunks, options, rho, epsilon);
        });
 }
 
-void rmsprop_step(const Arrays& parameters, const Arrays& gradients, const Arrays& velocities,
-                  const OptionalArrays& momentums, const OptionalArrays& average_gradients, double learning_rate,
-                  double rho, double momentum, double epsilon, Option weight_decay, Option clipnorm, Option clipvalue,
-                  Option global_clipnorm) {
-  Lists lists{"rmsprop_step", {"parameters", &parameters}, {"gradients", &gradients}, {{"velocities", &velocities}}};
-  check_between(lists.op, "rho", rho, 0, 1);
-  check_between(lists.op, "momentum", momentum, 0, 1);
-  check_not_negative(lists.op, "epsilon", epsilon);
-  if (!momentums && momentum != 0) throw ValueError("rmsprop_step: momentum needs momentums, one array per parameter");
-  if (momentums) lists.slots.push_back({"momentums", &*momentums});
-  if (average_gradients) lists.slots.push_back({"average_gradients", &*average_gradients});
-  step(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm},
-       [&](const auto& kernels, auto chunks, const StepOptions& options) {
-         kernels.rmsprop(chunks, options, {rho, momentum, epsilon}, momentums.has_value(),
-                         average_gradients.has_value());
+void rmsprop_step(Arrays parameters, Arrays gradients, Arrays velocities, OptionalArrays momentums,
+                  OptionalArrays average_gradients, const Scalar& learning_rate, double rho, double momentum,
+                  double epsilon, Option weight_decay, Option clipnorm, Option clipvalue, Option global_clipnorm) {
+  const char* op = "rmsprop_step";
+  const bool with_momentums = momentums.has_value(), centred = average_gradients.has_value();
+  Lists lists{op, {"parameters", std::move(parameters)}, {"gradients", std::move(gradients)}, {}};
+  lists.slots.push_back({"velocities", std::move(velocities)});
+  check_between(op, "rho", rho, 0, 1);
+  check_between(op, "momentum", momentum, 0, 1);
+  check_not_negative(op, "epsilon", epsilon);
+  if (!with_momentums && momentum != 0)
+    throw ValueError("rmsprop_step: momentum needs momentums, one array per parameter");
+  if (with_momentums) lists.slots.push_back({"momentums", std::move(*momentums)});
+  if (centred) lists.slots.push_back({"average_gradients", std::move(*average_gradients)});
+  step(std::move(lists), common(op, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+       [=](const auto& kernels, auto chunks, const StepOptions& options) {
+         kernels.rmsprop(chunks, options, {rho, momentum, epsilon}, with_momentums, centred);
        });
 }
 
-void adam_step(const Arrays& parameters, const Arrays& gradients, const Arrays& momentums, const Arrays& velocities,
-               const OptionalArrays& max_velocities, double learning_rate, int64_t iteration, double beta_1,
-               double beta_2, double epsilon, Option weight_decay, Option clipnorm, Option clipvalue,
-               Option global_clipnorm) {
-  Lists lists{"adam_step",
-              {"parameters", &parameters},
-              {"gradients", &gradients},
-              {{"momentums", &momentums}, {"velocities", &velocities}}};
-  check_positive(lists.op, "iteration (counted from 1)", iteration);
-  check_between(lists.op, "beta_1", beta_1, 0, std::nextafter(1.0, 0.0));
-  check_between(lists.op, "beta_2", beta_2, 0, std::nextafter(1.0, 0.0));
-  check_not_negative(lists.op, "epsilon", epsilon);
-  if (max_velocities) lists.slots.push_back({"max_velocities", &*max_velocities});
-  const double t = static_cast<double>(iteration);
-  const double correction = std::sqrt(1 - std::pow(beta_2, t)) / (1 - std::pow(beta_1, t));
-  step(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm},
-       [&](const auto& kernels, auto chunks, const StepOptions& options) {
-         kernels.adam(chunks, options, {beta_1, beta_2, epsilon, correction}, max_velocities.has_value());
+void adam_step(Arrays parameters, Arrays gradients, Arrays momentums, Arrays velocities, OptionalArrays max_velocities,
+               const Scalar& learning_rate, const Scalar& iteration, double beta_1, double beta_2, double epsilon,
+               Option weight_decay, Option clipnorm, Option clipvalue, Option global_clipnorm) {
+  const char* op = "adam_step";
+  const bool amsgrad = max_velocities.has_value();
+  Lists lists{op, {"parameters", std::move(parameters)}, {"gradients", std::move(gradients)}, {}};
+  lists.slots.push_back({"momentums", std::move(momentums)});
+  lists.slots.push_back({"velocities", std::move(velocities)});
+  check_positive(op, "iteration (counted from 1)", static_cast<int64_t>(iteration.now()));
+  check_between(op, "beta_1", beta_1, 0, std::nextafter(1.0, 0.0));
+  check_between(op, "beta_2", beta_2, 0, std::nextafter(1.0, 0.0));
+  check_not_negative(op, "epsilon", epsilon);
+  if (amsgrad) lists.slots.push_back({"max_velocities", std::move(*max_velocities)});
+  step(std::move(lists), common(op, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+       [=](const auto& kernels, auto chunks, const StepOptions& options) {
+         const double t = iteration.now();
+         const double correction = std::sqrt(1 - std::pow(beta_2, t)) / (1 - std::pow(beta_1, t));
+         kernels.adam(chunks, options, {beta_1, beta_2, epsilon, correction}, amsgrad);
        });
 }
 

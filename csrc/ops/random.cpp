@@ -5,6 +5,7 @@
 
 #include "core/checks.h"
 #include "core/dispatch.h"
+#include "ops/arguments.h"
 #include "ops/binding.h"
 
 namespace ranvier {
@@ -28,7 +29,7 @@ Array empty_floating(const char* op, const Shape& shape, const std::string& dtyp
   return out;
 }
 
-Array random_uniform(const Shape& shape, uint64_t key, uint64_t counter, double low, double high,
+Array random_uniform(const Shape& shape, const StreamKey& key, uint64_t counter, double low, double high,
                      const std::string& dtype, const std::string& device) {
   Array out = empty_floating("random_uniform", shape, dtype, device);
   check_finite("random_uniform", "low", low);
@@ -38,13 +39,13 @@ Array random_uniform(const Shape& shape, uint64_t key, uint64_t counter, double 
   dispatch("random_uniform", out, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const UniformRange range{low, high, std::nextafter(static_cast<T>(high), static_cast<T>(low))};
-    kernels.random.continuous.template get<T>().uniform({key, counter}, range, out.data<T>(), out.size());
+    kernels.random.continuous.template get<T>().uniform(key.at(counter), range, out.data<T>(), out.size());
   });
   return out;
 }
 
-Array random_normal(const Shape& shape, uint64_t key, uint64_t counter, double mean, double stddev, bool truncated,
-                    const std::string& dtype, const std::string& device) {
+Array random_normal(const Shape& shape, const StreamKey& key, uint64_t counter, double mean, double stddev,
+                    bool truncated, const std::string& dtype, const std::string& device) {
   Array out = empty_floating("random_normal", shape, dtype, device);
   check_finite("random_normal", "mean", mean);
   check_finite("random_normal", "stddev", stddev);
@@ -52,60 +53,74 @@ Array random_normal(const Shape& shape, uint64_t key, uint64_t counter, double m
   dispatch("random_normal", out, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const NormalShape bell{mean, stddev, truncated};
-    kernels.random.continuous.template get<T>().normal({key, counter}, bell, out.data<T>(), out.size());
+    kernels.random.continuous.template get<T>().normal(key.at(counter), bell, out.data<T>(), out.size());
   });
   return out;
 }
 
-Array random_bits(const Shape& shape, uint64_t key, uint64_t counter, const std::string& device) {
+Array random_bits(const Shape& shape, const StreamKey& key, uint64_t counter, const std::string& device) {
   Array out = Array::empty(shape, DType::Int64, device_argument(device));
   dispatch_untyped("random_bits", out, [=](const KernelTable& kernels) mutable {
-    kernels.random.bits({key, counter}, out.data<int64_t>(), out.size());
+    kernels.random.bits(key.at(counter), out.data<int64_t>(), out.size());
   });
   return out;
 }
 
-Array random_bernoulli(const Shape& shape, uint64_t key, uint64_t counter, double probability,
+Array random_bernoulli(const Shape& shape, const StreamKey& key, uint64_t counter, double probability,
                        const std::string& device) {
   const uint64_t threshold = probability_threshold("random_bernoulli", "probability", probability);
   Array out = Array::empty(shape, DType::Bool, device_argument(device));
   dispatch_untyped("random_bernoulli", out, [=](const KernelTable& kernels) mutable {
-    kernels.random.bernoulli({key, counter}, threshold, out.data<uint8_t>(), out.size());
+    kernels.random.bernoulli(key.at(counter), threshold, out.data<uint8_t>(), out.size());
   });
   return out;
 }
 
-Array random_integers(const Shape& shape, uint64_t key, uint64_t counter, int64_t low, int64_t high,
+Array random_integers(const Shape& shape, const StreamKey& key, uint64_t counter, int64_t low, int64_t high,
                       const std::string& device) {
   if (low >= high) throw ValueError(message("random_integers: low is ", low, " but high is ", high));
   const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
   Array out = Array::empty(shape, DType::Int64, device_argument(device));
   dispatch_untyped("random_integers", out, [=](const KernelTable& kernels) mutable {
-    kernels.random.integers({key, counter}, low, range, out.data<int64_t>(), out.size());
+    kernels.random.integers(key.at(counter), low, range, out.data<int64_t>(), out.size());
   });
   return out;
 }
 
-Array random_permutation(int64_t n, uint64_t key, uint64_t counter, const std::string& device) {
+Array random_permutation(int64_t n, const StreamKey& key, uint64_t counter, const std::string& device) {
   if (n < 0) throw ValueError(message("random_permutation: n must not be negative but is ", n));
   Array out = Array::empty({n}, DType::Int64, device_argument(device));
   dispatch_untyped("random_permutation", out, [=](const KernelTable& kernels) mutable {
-    kernels.random.permutation({key, counter}, out.data<int64_t>(), n);
+    kernels.random.permutation(key.at(counter), out.data<int64_t>(), n);
   });
   return out;
 }
 
 // Linear in x: the gradient is the same function of dy, with the same key and counter.
-Array dropout_forward(const Array& x, double rate, uint64_t key, uint64_t counter) {
+Array dropout_forward(const Array& x, double rate, const StreamKey& key, uint64_t counter) {
   check_floating("dropout", "x", x);
   if (!(rate >= 0.0 && rate < 1.0)) throw ValueError(message("dropout: rate must be in [0, 1) but is ", rate));
   const Dropout options{probability_threshold("dropout", "rate", rate), 1.0 / (1.0 - rate)};
   Array y = Array::empty_like(x);
   dispatch("dropout", x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
-    kernels.random.continuous.template get<T>().dropout({key, counter}, options, x.data<T>(), y.data<T>(), x.size());
+    kernels.random.continuous.template get<T>().dropout(key.at(counter), options, x.data<T>(), y.data<T>(), x.size());
   });
   return y;
+}
+
+// --- the state of a generator ---------------------------------------------------------------------------------
+
+// (key, counter) of the next `words` words of the stream, which nobody else will draw. While a step is recorded the
+// key is a Draw, which each replay fills anew.
+py::tuple reserve(const std::shared_ptr<RandomState>& state, uint64_t words) {
+  if (Recording::current() == nullptr) {
+    const PhiloxStream stream = state->reserve(words);
+    return py::make_tuple(stream.key, stream.counter);
+  }
+  auto draw = std::make_shared<Draw>();
+  run("random stream", [state, words, draw] { draw->stream = state->reserve(words); });
+  return py::make_tuple(draw, 0);
 }
 
 std::array<uint32_t, 4> philox4x32_block(const std::array<uint32_t, 4>& counter, const std::array<uint32_t, 2>& key) {
@@ -117,6 +132,19 @@ std::array<uint32_t, 4> philox4x32_block(const std::array<uint32_t, 4>& counter,
 }  // namespace
 
 void bind_random(py::module_& m) {
+  py::class_<Draw, std::shared_ptr<Draw>>(m, "_Draw",
+                                          "A place in a stream that changes when a recorded step runs again.");
+  py::class_<RandomState, std::shared_ptr<RandomState>>(m, "_RandomState", "Key and counter of a generator.")
+      .def(py::init<uint64_t, uint64_t>(), "key"_a, "counter"_a)
+      .def("get", [](const RandomState& s) { return std::make_pair(s.key.load(), s.counter.load()); })
+      .def(
+          "set",
+          [](RandomState& s, uint64_t key, uint64_t counter) {
+            s.key = key;
+            s.counter = counter;
+          },
+          "key"_a, "counter"_a)
+      .def("reserve", &reserve, "words"_a);
   m.def("_philox4x32", &philox4x32_block, "counter"_a, "key"_a);
   m.def("random_uniform", &random_uniform, "shape"_a, "key"_a, "counter"_a, "low"_a = 0.0, "high"_a = 1.0,
         "dtype"_a = "float32", "device"_a = "cpu", releases_gil());

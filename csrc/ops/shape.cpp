@@ -242,6 +242,20 @@ Array pad_forward(const Array& x, const Array& value, const Sizes& before, const
 // --- by index -----------------------------------------------------------------------------------------
 
 // y = x with `indices` (any shape) in place of axis `axis`. Negative indices count from the end.
+// out = x[indices] along the first axis, if out has the right shape and dtype; says whether it has.
+bool take_into(const Array& x, const Array& indices, Array& out) {
+  check_min_rank("take", "x", x, 1);
+  check_rank("take", "indices", indices, 1);
+  check_writable("take", "out", out);
+  Shape expected = x.shape();
+  expected[0] = indices.shape(0);
+  if (out.shape() != expected || out.dtype() != x.dtype() || out.device() != x.device()) return false;
+  const Array rows = row_numbers("take", indices, x.shape(0), true);
+  gather_rows("take", x, rows, out, table_shape(x.shape(), 0, indices.size()));
+  out.bump_version();
+  return true;
+}
+
 Array take_forward(const Array& x, const Array& indices, int64_t axis) {
   check_same_device("take", {{"x", x}, {"indices", indices}});
   const int along = normalize_axis("take", axis, x);
@@ -268,8 +282,7 @@ Array scatter_add_forward(const Array& x, const Array& indices, const Array& upd
   expected.insert(expected.end(), indices.shape().begin(), indices.shape().end());
   expected.insert(expected.end(), x.shape().begin() + along + 1, x.shape().end());
   check_shape("scatter_add", "updates", updates, expected);
-  Array y = Array::empty_like(x);
-  std::memcpy(y.raw(), x.raw(), x.bytes());
+  Array y = x.copy();
   add_rows("scatter_add", updates, rows, y, table_shape(x.shape(), along, indices.size()));
   return y;
 }
@@ -337,6 +350,7 @@ void bind_shape(py::module_& m) {
   m.def("slice_forward", &slice_forward, "x"_a, "begins"_a, "steps"_a, "counts"_a, releases_gil());
   m.def("slice_backward", &slice_backward, "dy"_a, "shape"_a, "begins"_a, "steps"_a, releases_gil());
   m.def("pad_forward", &pad_forward, "x"_a, "value"_a, "before"_a, "after"_a, releases_gil());
+  m.def("_take_into", &take_into, "x"_a, "indices"_a, "out"_a, releases_gil());
   m.def("take_forward", &take_forward, "x"_a, "indices"_a, "axis"_a = 0, releases_gil());
   m.def("scatter_add_forward", &scatter_add_forward, "x"_a, "indices"_a, "updates"_a, "axis"_a = 0, releases_gil());
   m.def("one_hot_forward", &one_hot_forward, "x"_a, "num_classes"_a, "axis"_a = -1, "dtype"_a = "float32",

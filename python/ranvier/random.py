@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import ranvier
+from ranvier import _core
 from ranvier._device import get_device
 from ranvier._kernels import kernels_on
 from ranvier.tensor import Tensor, as_tensor, wrap
@@ -33,24 +34,6 @@ __all__ = [
 Shape = int | Sequence[int]
 
 
-class _Lock:
-    """Guards every generator's counter; a fresh one after fork, where another thread may have held it."""
-
-    def __init__(self) -> None:
-        self.renew()
-        os.register_at_fork(after_in_child=self.renew)
-
-    def renew(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *exc: object) -> None:
-        self._lock.release()
-
-
-_lock = _Lock()
 _WORD64 = 2**64
 
 
@@ -82,31 +65,29 @@ class Generator:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self._key = _seed_to_key(seed)
-        self._counter = 0
+        self._state = _core._RandomState(_seed_to_key(seed), 0)
 
     def __repr__(self) -> str:
-        return f"Generator(key={self._key}, counter={self._counter})"
+        key, counter = self._state.get()
+        return f"Generator(key={key}, counter={counter})"
 
     def get_state(self) -> tuple[int, int]:
         """(key, counter): what ``set_state`` needs to continue from here."""
-        with _lock:
-            return self._key, self._counter
+        return self._state.get()
 
     def set_state(self, state: Sequence[int]) -> None:
         """Continues where ``get_state`` was called. Raises ValueError for a state that cannot be."""
         key, counter = (int(part) for part in state)
         if not (0 <= key < _WORD64 and 0 <= counter < _WORD64):
             raise ValueError(f"set_state: key and counter must be in [0, 2**64) but are {key}, {counter}")
-        with _lock:
-            self._key, self._counter = key, counter
+        self._state.set(key, counter)
 
-    def reserve(self, words: int) -> tuple[int, int]:
-        """(key, counter) of a stream of ``words`` 32-bit words that nobody else will draw."""
-        with _lock:
-            key, counter = self._key, self._counter
-            self._counter = (counter + max(words + 3, 0) // 4) % _WORD64
-        return key, counter
+    def reserve(self, words: int) -> tuple[Any, int]:
+        """(key, counter) of a stream of ``words`` 32-bit words that nobody else will draw.
+
+        In a recorded step the key is a place that each run of the step fills anew.
+        """
+        return self._state.reserve(min(max(words, 0), _WORD64 - 1))
 
     def _continuous(self, name: str, shape: Shape, dtype: str, **options: Any) -> Tensor:
         sides = _shape(shape)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ranvier import config
+from ranvier.changes import changes
 from ranvier.tensor import Tensor, array_of
 
 
@@ -63,6 +64,7 @@ class Variable(Tensor):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        changes.count += 1
         self._trainable = bool(value)
         self.requires_grad = self._trainable and self.array.dtype.startswith(("float", "bfloat"))
 

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ranvier.changes import Noticed
 from ranvier.tensor import Tensor
 from ranvier.variable import Variable
 
 
-class Tracked:
+class Tracked(Noticed):
     """What a Layer knows of its weights, and of the layers inside it. Nothing is registered: attributes are read."""
 
     _not_scanned: ClassVar[frozenset[str]]

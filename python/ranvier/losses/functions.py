@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import ops
+from ranvier import _core, ops
 from ranvier.autograd import Function, is_recording
 from ranvier.ops.activation import Sigmoid
 from ranvier.ops.softmax import Softmax
@@ -122,15 +122,9 @@ def _class_numbers(y_true: Any, device: str) -> Tensor:
 def _own_probability(labels: Tensor, probabilities: Tensor) -> Tensor:
     """Of each row (..., C) the element that its label names: (...)."""
     classes = probabilities.shape[-1]
-    numbers = labels.numpy().reshape(-1).astype(np.int64)
-    wrong = (numbers < 0) | (numbers >= classes)
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        raise ValueError(
-            f"sparse_categorical_crossentropy: label {numbers[at]} at position {at} is out of range for {classes} "
-            f"classes; expected 0 to {classes - 1}"
-        )
-    places = as_tensor(np.arange(numbers.size) * classes + numbers, device=probabilities.device)
+    _core._check_class_labels("sparse_categorical_crossentropy", labels.array, classes)
+    starts = as_tensor(np.arange(labels.size) * classes, device=probabilities.device)  # int64, one row each
+    places = ops.add(starts, ops.reshape(ops.cast(labels, "int64"), (-1,)))
     return ops.reshape(ops.take(ops.reshape(probabilities, (-1,)), places), labels.shape)
 
 

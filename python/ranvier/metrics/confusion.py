@@ -51,6 +51,7 @@ class _ConfusionMetric(Metric):
     """Counts of true and false positives and negatives at each threshold, taken on the host some batches at a time."""
 
     _direction = "up"
+    replayable = False
 
     def __init__(self, thresholds: Sequence[float], name: str | None, dtype: str | None) -> None:
         self._levels = np.asarray(thresholds, np.float64)

@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import config, losses, ops
+from ranvier import _core, config, losses, ops
 from ranvier.autograd import no_grad
 from ranvier.config import auto_name, to_snake_case
 from ranvier.losses.functions import same_rank
 from ranvier.tensor import Tensor, as_tensor
 from ranvier.variable import Variable
-
-# Values of steps past are read from the device together: when somebody asks, or when this many wait.
-_MOST_PENDING = 256
 
 
 class Metric:
@@ -38,6 +35,7 @@ class Metric:
     """
 
     _direction: str | None = None
+    replayable = True  # whether update_state is all kernel calls, so that a recorded step can repeat it
 
     def __init__(self, dtype: str | None = None, name: str | None = None) -> None:
         self.name = name or auto_name(to_snake_case(type(self).__name__))
@@ -92,42 +90,27 @@ class Metric:
 
 
 class _Reduction(Metric):
-    """Running totals of values and of their weights, read from the device lazily.
-
-    ``update_state`` leaves scalars on the device; they become Python floats (float64) when the result is asked for.
-    """
+    """Running totals of values and of their weights in float64, added where the values are and read when asked for."""
 
     def __init__(self, dtype: str | None = None, name: str | None = None) -> None:
         super().__init__(dtype=dtype, name=name)
-        self.reset_state()
+        self._sums = _core.Array.zeros((2,), "float64")  # of values, of weights
 
     def reset_state(self) -> None:
-        self._total = 0.0
-        self._count = 0.0
-        self._pending: list[tuple[Tensor, float, Tensor | float]] = []  # value, its scale, its count
+        self._sums.numpy()[...] = 0.0
 
     def _add(self, value: Tensor, scale: float, count: Tensor | float) -> None:
-        self._pending.append((value.detach(), scale, count))
-        if len(self._pending) >= _MOST_PENDING:
-            self._read()
-
-    def _read(self) -> None:
-        for value, scale, count in self._pending:
-            self._total += value.array.item() * scale
-            self._count += count if isinstance(count, float) else float(count)
-        self._pending = []
+        _core._accumulate(self._sums, value.array, scale, count if isinstance(count, float) else count.array)
 
     @property
     def total(self) -> float:
         """The weighted sum so far."""
-        self._read()
-        return self._total
+        return float(self._sums.numpy()[0])
 
     @property
     def count(self) -> float:
         """The sum of weights so far (of samples, where there are no weights)."""
-        self._read()
-        return self._count
+        return float(self._sums.numpy()[1])
 
 
 def _weighted(values: Tensor, sample_weight: Any, reduce: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -178,7 +178,13 @@ class Batches:
 
 
 class ArrayBatches(Batches):
-    """Batches cut or gathered from arrays."""
+    """Batches cut or gathered from arrays.
+
+    ``into(rows)`` may name tensors, in the structure of a batch, to gather the next ``rows`` samples into: a recorded
+    step's inputs.
+    """
+
+    into: Callable[[int], Any] | None = None
 
     def __init__(
         self,
@@ -239,11 +245,18 @@ class ArrayBatches(Batches):
         for start in starts:
             end = min(start + self._size, self._count)
             index = None if rows is None else _cut(rows, start, end)
-            x, y, w = (self._part(each, start, end, index) for each in self._data)
+            targets = self.into(end - start) if self.into is not None and index is not None else None
+            x, y, w = (
+                self._part(each, start, end, index, target)
+                for each, target in zip(self._data, targets or (None, None, None), strict=True)
+            )
             yield x, y, w
 
-    def _part(self, structure: Any, start: int, end: int, index: Tensor | None) -> Any:
+    def _part(self, structure: Any, start: int, end: int, index: Tensor | None, target: Any = None) -> Any:
         if isinstance(structure, Tensor):
+            if isinstance(target, Tensor) and index is not None:
+                if _core._take_into(structure.array, index.array, target.array):
+                    return target
             return _cut(structure, start, end) if index is None else ops.take(structure, index, axis=0)
         if structure is None:
             return None

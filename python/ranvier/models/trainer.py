@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import threading
@@ -15,10 +16,20 @@ from ranvier import _tree, autograd, config, optimizers
 from ranvier._device import get_device
 from ranvier.autograd import no_grad
 from ranvier.callbacks import CallbackList, History
+from ranvier.changes import changes
 from ranvier.metrics import Mean, Metric
 from ranvier.models.compiled import CompiledLoss, CompiledMetrics, match_outputs
-from ranvier.models.data import Batches, batches_of, class_weights, convert, count_samples, train_validation_split
+from ranvier.models.data import (
+    ArrayBatches,
+    Batches,
+    batches_of,
+    class_weights,
+    convert,
+    count_samples,
+    train_validation_split,
+)
 from ranvier.models.data import unpack_x_y_sample_weight as unpack
+from ranvier.models.replay import Replay, reason_against
 from ranvier.tensor import Tensor
 
 
@@ -30,6 +41,10 @@ class LazyLogs(MutableMapping[str, Any]):
     def __init__(self, read: Callable[[], dict[str, Any]]) -> None:
         self._read = read
         self._values: dict[str, Any] | None = None
+
+    def fresh(self) -> LazyLogs:
+        """The same names, to be read anew."""
+        return LazyLogs(self._read)
 
     @property
     def values_now(self) -> dict[str, Any]:
@@ -144,6 +159,13 @@ class Trainer:
     _loss_tracker: Mean | None = None
     _compile_config: dict[str, Any] | None = None
     _walked: _Walked | None = None
+    _replay: Replay | None = None
+    _replay_reason: str | None = None  # why nothing is replayed
+    _replay_checked = -1  # the count of changes when that was found out
+    _unnoticed = frozenset(
+        {"stop_training", "stop_evaluating", "stop_predicting", "history", "_walked", "_replay", "_replay_reason"}
+        | {"_replay_checked"}
+    )
 
     def _walk(self) -> Any:
         return super()._walk() if self._walked is None else iter(self._walked.found)  # type: ignore[misc]
@@ -177,9 +199,14 @@ class Trainer:
 
         ``optimizer``, ``loss`` and ``metrics`` are names ("adam", "mse", "accuracy"), functions or objects; for
         several outputs lists or dicts by output name. "accuracy" becomes binary, categorical or sparse categorical
-        accuracy by the labels' shape. ``weighted_metrics`` see sample weights. The other arguments are taken for
-        Keras's sake. Raises ValueError for names that are not known. Source: Keras ``Model.compile``.
+        accuracy by the labels' shape. ``weighted_metrics`` see sample weights. ``jit_compile``: "auto" records the steps
+        of a model made of Ranvier's own parts once per shape of batch and replays them without Python, bit for bit
+        the same; True records code of your own too (its Python then runs once, not in each step); False never.
+        ``replay_info()`` tells what happened. Raises ValueError for names that are not known. Source: Keras
+        ``Model.compile``.
         """
+        if jit_compile not in ("auto", True, False):
+            raise ValueError(f'compile: jit_compile must be "auto", True or False, not {jit_compile!r}')
         if steps_per_execution != 1:
             raise ValueError(f"compile: steps_per_execution must be 1, not {steps_per_execution!r}")
         names = getattr(self, "output_names", None)
@@ -192,6 +219,7 @@ class Trainer:
         self._loss_tracker = Mean(name="loss")
         self.run_eagerly = run_eagerly
         self.jit_compile = jit_compile
+        self._replay, self._replay_reason = None, None
         self.stop_training = False
         self.compiled = True
         self._compile_config = {
@@ -203,6 +231,45 @@ class Trainer:
             "run_eagerly": run_eagerly,
             "jit_compile": jit_compile,
         }
+
+    def replay_info(self) -> dict[str, str]:
+        """What became of each kind of step at each shape of batch: replayed, or eager and why.
+
+        >>> import ranvier as rv
+        >>> model = rv.Sequential([rv.Input((4,)), rv.layers.Dense(3)])
+        >>> model.compile(loss="mse", run_eagerly=True)
+        >>> model.replay_info()
+        {'all steps': 'eager: compile(run_eagerly=True)'}
+        """
+        reason = self._reason_against_replay()
+        return {"all steps": f"eager: {reason}"} if reason else self._replay.info() if self._replay else {}
+
+    def _reason_against_replay(self) -> str | None:
+        jit = getattr(self, "jit_compile", "auto")
+        if self.run_eagerly:
+            return "compile(run_eagerly=True)"
+        if jit is False:
+            return "compile(jit_compile=False)"
+        if self._place()[0] != "cpu":
+            return f"device {self._place()[0]!r} has no replay"
+        for metric in self.metrics:
+            if not metric.replayable:
+                return f"metric {metric.name!r} counts on the host"
+        return None if jit is True else reason_against(self)
+
+    def _stepper(self, kind: str, batches: Any = None) -> Callable[[Any], Any]:
+        """The step of a kind ("train", "test", "predict"), replayed where it can be, on ``batches``."""
+        step: Callable[[Any], Any] = getattr(self, f"{kind}_step")
+        if self._replay_checked != changes.count:
+            self._replay_checked = changes.count
+            self._replay_reason = self._reason_against_replay()
+        if self._replay_reason is not None:
+            return step
+        if self._replay is None:
+            self._replay = Replay(self)
+        if isinstance(batches, ArrayBatches):
+            batches.into = functools.partial(self._replay.gathered, kind)
+        return functools.partial(self._replay.run, kind, step)
 
     def _assert_compiled(self, method: str) -> None:
         if not self.compiled:
@@ -384,9 +451,10 @@ class Trainer:
             self._walked = _Walked(self)
             self.reset_metrics()
             found: Any = None
+            train_step = self._stepper("train", batches)
             for step, batch in enumerate(batches):
                 calls.on_train_batch_begin(step)
-                found = interrupt.step(self.train_step, batch)
+                found = interrupt.step(train_step, batch)
                 calls.on_train_batch_end(step, found)
                 if self.stop_training:
                     break
@@ -433,9 +501,10 @@ class Trainer:
         calls.on_test_begin()
         self.reset_metrics()
         found: Any = None
+        test_step = self._stepper("test")
         for step, batch in enumerate(batches):
             calls.on_test_batch_begin(step)
-            found = interrupt.step(self.test_step, batch)
+            found = interrupt.step(test_step, batch)
             calls.on_test_batch_end(step, found)
             if self.stop_evaluating:
                 break
@@ -465,9 +534,10 @@ class Trainer:
         try:
             with _Interrupt() as interrupt:
                 calls.on_predict_begin()
+                predict_step = self._stepper("predict")
                 for step, batch in enumerate(batches):
                     calls.on_predict_batch_begin(step)
-                    outputs = interrupt.step(self.predict_step, batch)
+                    outputs = interrupt.step(predict_step, batch)
                     parts.append(outputs)
                     calls.on_predict_batch_end(step, {"outputs": outputs})
                     if self.stop_predicting:
@@ -498,7 +568,7 @@ class Trainer:
             sample_weight = class_weights(y, class_weight)
         batch = self._one_batch("train_on_batch", x, y, sample_weight)
         self.reset_metrics()
-        logs = self._read_logs(self.train_step(batch))
+        logs = self._read_logs(self._stepper("train")(batch))
         return logs if return_dict else self._as_list(logs)
 
     @no_grad()
@@ -507,13 +577,13 @@ class Trainer:
         self._assert_compiled("test_on_batch")
         batch = self._one_batch("test_on_batch", x, y, sample_weight)
         self.reset_metrics()
-        logs = self._read_logs(self.test_step(batch))
+        logs = self._read_logs(self._stepper("test")(batch))
         return logs if return_dict else self._as_list(logs)
 
     @no_grad()
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for one batch, as NumPy arrays."""
-        outputs = self.predict_step(self._one_batch("predict_on_batch", x, None, None))
+        outputs = self._stepper("predict")(self._one_batch("predict_on_batch", x, None, None))
         return _tree.map_structure(lambda t: t.numpy(), outputs)
 
     # --- saving -------------------------------------------------------------------------------------------

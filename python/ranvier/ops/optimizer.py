@@ -4,7 +4,8 @@ What they share: all parameters have one dtype (float32 or float64) and device; 
 one; no array is given twice. ``weight_decay`` first shrinks each parameter by learning_rate * weight_decay of itself
 ("decoupled", as in AdamW). Of ``clipvalue`` (gradients cut to +-clipvalue), ``clipnorm`` (each gradient scaled to at
 most that norm) and ``global_clipnorm`` (all scaled together) at most one is given. Scalars that vary from step to
-step are arguments. ValueError names what does not fit; TypeError and DeviceError dtypes and devices that differ.
+step are arguments: ``learning_rate`` and ``iteration`` may be arrays of one number (float64, int64) that is read when the
+kernel runs. ValueError names what does not fit; TypeError and DeviceError dtypes and devices that differ.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ def _step(op: str, options: dict[str, Any], parameters: Tensors, gradients: Tens
     arrays = {name: _arrays(op, name, tensors) for name, tensors in lists.items() if tensors is not None}
     given = {name: value for name, value in options.items() if value is not None}
     kernels = kernels_for(targets[0]) if targets else _core
+    if kernels is not _core:  # NumPy would compute in float64 with an array of one element
+        given = {name: v.item() if isinstance(v, _core.Array) else v for name, v in given.items()}
     try:
         getattr(kernels, op)(targets, slopes, **arrays, **given)
     except TypeError as error:
@@ -50,7 +53,7 @@ def sgd_step(
     gradients: Tensors,
     velocities: Tensors | None = None,
     *,
-    learning_rate: float,
+    learning_rate: float | _core.Array,
     momentum: float = 0.0,
     nesterov: bool = False,
     weight_decay: float | None = None,
@@ -81,7 +84,7 @@ def adagrad_step(
     gradients: Tensors,
     accumulators: Tensors,
     *,
-    learning_rate: float,
+    learning_rate: float | _core.Array,
     epsilon: float = 1e-7,
     weight_decay: float | None = None,
     clipnorm: float | None = None,
@@ -111,7 +114,7 @@ def adadelta_step(
     accumulated_gradients: Tensors,
     accumulated_deltas: Tensors,
     *,
-    learning_rate: float,
+    learning_rate: float | _core.Array,
     rho: float = 0.95,
     epsilon: float = 1e-7,
     weight_decay: float | None = None,
@@ -151,7 +154,7 @@ def rmsprop_step(
     momentums: Tensors | None = None,
     average_gradients: Tensors | None = None,
     *,
-    learning_rate: float,
+    learning_rate: float | _core.Array,
     rho: float = 0.9,
     momentum: float = 0.0,
     epsilon: float = 1e-7,
@@ -194,8 +197,8 @@ def adam_step(
     velocities: Tensors,
     max_velocities: Tensors | None = None,
     *,
-    learning_rate: float,
-    iteration: int,
+    learning_rate: float | _core.Array,
+    iteration: int | _core.Array,
     beta_1: float = 0.9,
     beta_2: float = 0.999,
     epsilon: float = 1e-7,

@@ -192,7 +192,7 @@ class Adam(Optimizer):
             slots["momentum"],
             slots["velocity"],
             slots.get("velocity_hat"),
-            iteration=int(self.iterations) + 1,
+            iteration=self.iterations.array,  # apply has counted this step already
             beta_1=self.beta_1,
             beta_2=self.beta_2,
             epsilon=self.epsilon,

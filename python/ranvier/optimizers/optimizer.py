@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import _core, config
+from ranvier.changes import Noticed
 from ranvier.schedules import LearningRateSchedule
 from ranvier.tensor import Tensor, as_tensor, wrap
 from ranvier.variable import Variable
@@ -23,7 +24,7 @@ _DROPPED = {
 _NOT_YET = ("use_ema", "loss_scale_factor", "gradient_accumulation_steps")
 
 
-class Optimizer:
+class Optimizer(Noticed):
     """Base of all optimizers: learning rate, clipping, weight decay, the number of steps taken, and saved state.
 
     ``learning_rate``: a number, a ``LearningRateSchedule`` (called with the number of steps taken) or a function of
@@ -68,6 +69,7 @@ class Optimizer:
         self.global_clipnorm = global_clipnorm
         self.built = False
         self._iterations = self._state(np.int64(0), "iteration")
+        self._rate_now = _core.Array.zeros((), "float64")  # of a schedule or function, for the step to come
         self._learning_rate: Any = None
         self._set_learning_rate(learning_rate)
         self._trainable_variables: list[Tensor] = []
@@ -214,21 +216,40 @@ class Optimizer:
             places = [self._index[id(v)] for v in parameters]
             slots = {name: [all_of[p] for p in places] for name, all_of in self._slots.items()}
         gradients = [as_tensor(g, v.dtype, v.device) for g, v in zip(gradients, parameters, strict=True)]
+        if not _core._is_recording():
+            self.prepare()
+        _core._increment(self._iterations.array)  # no tape holds it: no version to raise
+        try:
+            self._step(parameters, gradients, slots)
+        except Exception:
+            self._iterations.array.numpy()[...] -= 1
+            raise
+        for variable in parameters:
+            constraint = getattr(variable, "constraint", None)
+            if constraint is not None:
+                variable.assign(constraint(variable.detach()))
+
+    def prepare(self) -> None:
+        """Works out the next step's learning rate, where a schedule or function gives it; ``apply`` does so itself.
+
+        A recorded step does not: it reads what was prepared.
+        """
+        if not isinstance(self._learning_rate, Variable):
+            self._rate_now.numpy()[...] = self.learning_rate
+
+    def _step(self, parameters: list[Tensor], gradients: list[Tensor], slots: dict[str, list[Variable]]) -> None:
+        """``step`` with the options that all share; the numbers that vary are read when the kernel runs."""
+        rate = self._learning_rate
         self.step(
             parameters,
             gradients,
             slots,
-            learning_rate=float(self.learning_rate),
+            learning_rate=rate.array if isinstance(rate, Variable) else self._rate_now,
             weight_decay=self.weight_decay or None,
             clipnorm=self.clipnorm or None,
             clipvalue=self.clipvalue or None,
             global_clipnorm=self.global_clipnorm or None,
         )
-        for variable in parameters:
-            constraint = getattr(variable, "constraint", None)
-            if constraint is not None:
-                variable.assign(constraint(variable.detach()))
-        self._iterations.array.numpy()[...] += 1  # no tape holds it: no version to raise
 
     def _known(self, grads: Sequence[Any], trainable_variables: Sequence[Tensor] | None) -> Sequence[Tensor]:
         kind = type(self).__name__

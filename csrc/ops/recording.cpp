@@ -1,0 +1,71 @@
+// Recording for Python, and the small in-place steps on host scalars that a recorded step needs.
+#include "core/recording.h"
+
+#include <optional>
+#include <variant>
+
+#include "core/checks.h"
+#include "core/dispatch.h"
+#include "ops/arguments.h"
+#include "ops/binding.h"
+
+namespace ranvier {
+namespace {
+
+// counter += 1, an int64 scalar.
+void increment(Array& counter) {
+  check_dtype("increment", "counter", counter, DType::Int64);
+  check_shape("increment", "counter", counter, {});
+  check_writable("increment", "counter", counter);
+  run("increment", [counter]() mutable { *counter.data<int64_t>() += 1; });
+}
+
+double scalar_of(const Array& array) {
+  return array.dtype() == DType::Float32 ? static_cast<double>(*array.data<float>()) : *array.data<double>();
+}
+
+// state (total, count; float64) += (value * scale, count): how a metric adds a batch. The count may be an array.
+void accumulate(Array& state, const Array& value, double scale, const std::variant<double, Array>& count) {
+  check_dtype("accumulate", "state", state, DType::Float64);
+  check_shape("accumulate", "state", state, {2});
+  check_writable("accumulate", "state", state);
+  check_floating("accumulate", "value", value);
+  check_shape("accumulate", "value", value, {});
+  std::optional<Array> live;
+  if (const auto* array = std::get_if<Array>(&count)) {
+    check_floating("accumulate", "count", *array);
+    check_shape("accumulate", "count", *array, {});
+    live = *array;
+  }
+  const double fixed = live ? 0 : std::get<double>(count);
+  run("accumulate", [=]() mutable {
+    double* sums = state.data<double>();
+    sums[0] += scalar_of(value) * scale;
+    sums[1] += live ? scalar_of(*live) : fixed;
+  });
+}
+
+}  // namespace
+
+void bind_recording(py::module_& m) {
+  py::class_<Recording, std::shared_ptr<Recording>>(m, "_Recording",
+                                                    "The kernel calls of a step, to run again without Python.")
+      .def(py::init<>())
+      .def("begin", &Recording::begin)
+      .def("end", &Recording::end)
+      .def("refuse", &Recording::refuse, "reason"_a)
+      .def(
+          "replay",
+          [](Recording& self, std::vector<Array> inputs, const std::vector<Array>& sources) {
+            self.replay(inputs, sources);
+          },
+          "inputs"_a, "sources"_a, releases_gil())
+      .def_property_readonly("refusal", &Recording::refusal)
+      .def_property_readonly("calls", &Recording::names)
+      .def_property_readonly("pool_bytes", &Recording::pool_bytes);
+  m.def("_is_recording", [] { return Recording::current() != nullptr; });
+  m.def("_increment", &increment, "counter"_a);
+  m.def("_accumulate", &accumulate, "state"_a, "value"_a, "scale"_a, "count"_a);
+}
+
+}  // namespace ranvier
