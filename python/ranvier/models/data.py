@@ -254,9 +254,9 @@ class ArrayBatches(Batches):
 
     def _part(self, structure: Any, start: int, end: int, index: Tensor | None, target: Any = None) -> Any:
         if isinstance(structure, Tensor):
-            if isinstance(target, Tensor) and index is not None:
-                if _core._take_into(structure.array, index.array, target.array):
-                    return target
+            placed = isinstance(target, Tensor) and index is not None
+            if placed and _core._take_into(structure.array, index.array, target.array):  # type: ignore[union-attr]
+                return target
             return _cut(structure, start, end) if index is None else ops.take(structure, index, axis=0)
         if structure is None:
             return None

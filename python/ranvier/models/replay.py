@@ -181,5 +181,5 @@ def reason_against(model: Any) -> str | None:
     for variable in model.variables:
         for rule in (variable.regularizer, variable.constraint):
             if rule is not None and not (_is_ours(rule) and _is_ours(type(rule))):
-                return f"a rule of variable {variable.path!r} is not Ranvier's own; jit_compile=True records it all the same"
+                return f"a rule of {variable.path!r} is not Ranvier's own; jit_compile=True records it all the same"
     return None

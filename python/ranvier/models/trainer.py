@@ -199,10 +199,10 @@ class Trainer:
 
         ``optimizer``, ``loss`` and ``metrics`` are names ("adam", "mse", "accuracy"), functions or objects; for
         several outputs lists or dicts by output name. "accuracy" becomes binary, categorical or sparse categorical
-        accuracy by the labels' shape. ``weighted_metrics`` see sample weights. ``jit_compile``: "auto" records the steps
-        of a model made of Ranvier's own parts once per shape of batch and replays them without Python, bit for bit
-        the same; True records code of your own too (its Python then runs once, not in each step); False never.
-        ``replay_info()`` tells what happened. Raises ValueError for names that are not known. Source: Keras
+        accuracy by the labels' shape. ``weighted_metrics`` see sample weights. ``jit_compile``: "auto" records
+        the steps of a model made of Ranvier's own parts once per shape of batch and replays them without Python, bit
+        for bit the same; True records code of your own too (its Python then runs once, not in each step); False
+        never. ``replay_info()`` tells what happened. Raises ValueError for names that are not known. Source: Keras
         ``Model.compile``.
         """
         if jit_compile not in ("auto", True, False):

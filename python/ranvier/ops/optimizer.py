@@ -4,8 +4,8 @@ What they share: all parameters have one dtype (float32 or float64) and device; 
 one; no array is given twice. ``weight_decay`` first shrinks each parameter by learning_rate * weight_decay of itself
 ("decoupled", as in AdamW). Of ``clipvalue`` (gradients cut to +-clipvalue), ``clipnorm`` (each gradient scaled to at
 most that norm) and ``global_clipnorm`` (all scaled together) at most one is given. Scalars that vary from step to
-step are arguments: ``learning_rate`` and ``iteration`` may be arrays of one number (float64, int64) that is read when the
-kernel runs. ValueError names what does not fit; TypeError and DeviceError dtypes and devices that differ.
+step are arguments: ``learning_rate`` and ``iteration`` may be arrays of one number (float64, int64) that is read when
+the kernel runs. ValueError names what does not fit; TypeError and DeviceError dtypes and devices that differ.
 """
 
 from __future__ import annotations
