@@ -84,6 +84,9 @@ class Pool {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+#if defined(__linux__)
+    if (sched_getaffinity(0, sizeof(allowed_), &allowed_) != 0) CPU_ZERO(&allowed_);
+#endif
     try {
       for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { worker_loop(); });
     } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch)
@@ -128,10 +131,25 @@ class Pool {
     const uint64_t number = job_number(state_.load(std::memory_order_relaxed)) + 1;
     state_.store(number * kNextJob | open, std::memory_order_seq_cst);
     if (sleepers_.load(std::memory_order_seq_cst) == 0) return;
+    keep_workers_off_this_cpu();
     {
       std::lock_guard<std::mutex> lock(mutex_);
     }
     wake_.notify_all();
+  }
+
+  // The system likes to wake a thread where the waking one runs, and leaves it there for milliseconds: both would take
+  // turns while another processor idles.
+  void keep_workers_off_this_cpu() {
+#if defined(__linux__)
+    const int cpu = sched_getcpu();
+    if (cpu < 0 || cpu == avoided_cpu_) return;
+    cpu_set_t others = allowed_;
+    CPU_CLR(static_cast<std::size_t>(cpu), &others);
+    if (CPU_COUNT(&others) == 0) return;
+    for (std::thread& worker : workers_) pthread_setaffinity_np(worker.native_handle(), sizeof(others), &others);
+    avoided_cpu_ = cpu;
+#endif
   }
 
   void worker_loop() {
@@ -170,6 +188,10 @@ class Pool {
     return job_number(state_.load(std::memory_order_acquire));
   }
 
+#if defined(__linux__)
+  cpu_set_t allowed_;     // what the process may use
+  int avoided_cpu_ = -1;  // where no worker may run: the caller's, when it last woke one
+#endif
   Job job_;
   std::atomic<uint64_t> state_{0};
   std::atomic<int> sleepers_{0};
