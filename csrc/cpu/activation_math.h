@@ -14,6 +14,42 @@ namespace ranvier {
 namespace RANVIER_ISA {
 namespace {
 
+// 2 atanh(s) = log((1 + s) / (1 - s)): (atanh(s)/s - 1)/s^2 by s^2 on [0, 1/9], interpolated at Chebyshev points.
+template <typename T>
+struct Log1pTerms;
+template <>
+struct Log1pTerms<float> {
+  static constexpr float kTerms[] = {0.3333333432674408f, 0.19999852776527405f, 0.142961785197258f, 0.1085328757762909f,
+                                     0.11612164974212646f};
+};
+template <>
+struct Log1pTerms<double> {
+  static constexpr double kTerms[] = {0x1.5555555555555p-2, 0x1.999999999999cp-3, 0x1.2492492492014p-3,
+                                      0x1.c71c71c77ab61p-4, 0x1.745d1725d370ep-4, 0x1.3b13b79e70b0bp-4,
+                                      0x1.111042e764d87p-4, 0x1.e203ec2554e07p-5, 0x1.ad4c00a9646bbp-5,
+                                      0x1.9718752be5e73p-5, 0x1.03ed89a6e167dp-5, 0x1.378c874a98ecfp-4};
+};
+
+// log(1 + e) for e in 0..1 or NaN, within 2 ULP, with s = e / (e + 2).
+template <typename T>
+RANVIER_INLINE Vec<T> log_one_plus(Vec<T> e) {
+  const Vec<T> s = e / (e + T(2)), z = s * s, twice = s + s;
+  return fma(twice * z, polynomial<T>(z, Log1pTerms<T>::kTerms), twice);
+}
+
+// The sigmoid and what it lacks of 1, which a subtraction would not give near 1: from one exponential.
+template <typename T>
+struct SigmoidPair {
+  Vec<T> value, rest;
+};
+
+template <typename T>
+RANVIER_INLINE SigmoidPair<T> sigmoid_pair(Vec<T> x) {
+  const Vec<T> e = decay(-magnitude<T>(x)), larger = T(1) / (T(1) + e), smaller = e * larger;
+  const IntVec<T> negative = x < T(0);
+  return {select(negative, smaller, larger), select(negative, larger, smaller)};
+}
+
 template <typename T>
 struct LinearActivation {
   explicit LinearActivation(double) {}
@@ -25,7 +61,7 @@ struct LinearActivation {
 template <typename T>
 struct ReluActivation {
   explicit ReluActivation(double) {}
-  RANVIER_INLINE Vec<T> operator()(Vec<T> x) const { return max(x, broadcast<T>(0)); }
+  RANVIER_INLINE Vec<T> operator()(Vec<T> x) const { return at_least(x, 0); }
   RANVIER_INLINE Vec<T> slope(Vec<T> y) const { return select(y <= T(0), broadcast<T>(0), broadcast<T>(1)); }
 };
 
@@ -64,14 +100,14 @@ struct GeluActivation {
   explicit GeluActivation(double) {}
   RANVIER_INLINE Vec<T> operator()(Vec<T> x) const {
     const Vec<T> c = where_curved<T>(x);
-    return max(x, broadcast<T>(-1000)) * sigmoid(kTwice * c * fma(kCubic * c, c, broadcast<T>(1)));
+    return at_least(x, -1000) * sigmoid(kTwice * c * fma(kCubic * c, c, broadcast<T>(1)));
   }
   RANVIER_INLINE Vec<T> slope(Vec<T> x) const {
     const Vec<T> c = where_curved<T>(x), square = c * c;
     const Vec<T> u = kTwice * c * fma(broadcast<T>(kCubic), square, broadcast<T>(1));
     const Vec<T> rate = kTwice * fma(broadcast<T>(3 * kCubic), square, broadcast<T>(1));
-    const Vec<T> s = sigmoid(u);
-    return fma(s * sigmoid(-u) * c, rate, s);
+    const SigmoidPair<T> s = sigmoid_pair<T>(u);
+    return fma(s.value * s.rest * c, rate, s.value);
   }
 };
 
@@ -80,7 +116,7 @@ template <typename T>
 struct GeluExactActivation {
   explicit GeluExactActivation(double) {}
   static RANVIER_INLINE Vec<T> distribution(Vec<T> x) { return T(0.5) + T(0.5) * erf(x * T(M_SQRT1_2)); }
-  RANVIER_INLINE Vec<T> operator()(Vec<T> x) const { return max(x, broadcast<T>(-1000)) * distribution(x); }
+  RANVIER_INLINE Vec<T> operator()(Vec<T> x) const { return at_least(x, -1000) * distribution(x); }
   RANVIER_INLINE Vec<T> slope(Vec<T> x) const {
     const Vec<T> c = where_curved<T>(x);
     return fma(c * T(0.39894228040143267794), exp(T(-0.5) * c * c), distribution(x));  // 1 / sqrt(2 pi)
@@ -90,10 +126,10 @@ struct GeluExactActivation {
 template <typename T>
 struct SiluActivation {
   explicit SiluActivation(double) {}
-  RANVIER_INLINE Vec<T> operator()(Vec<T> x) const { return max(x, broadcast<T>(-1000)) * sigmoid(x); }
+  RANVIER_INLINE Vec<T> operator()(Vec<T> x) const { return at_least(x, -1000) * sigmoid(x); }
   RANVIER_INLINE Vec<T> slope(Vec<T> x) const {
-    const Vec<T> s = sigmoid(x);
-    return fma(s * sigmoid(-x), where_curved<T>(x), s);
+    const SigmoidPair<T> s = sigmoid_pair<T>(x);
+    return fma(s.value * s.rest, where_curved<T>(x), s.value);
   }
 };
 
@@ -101,7 +137,7 @@ struct SiluActivation {
 template <typename T>
 struct SoftplusActivation {
   explicit SoftplusActivation(double) {}
-  RANVIER_INLINE Vec<T> operator()(Vec<T> x) const { return max(x, broadcast<T>(0)) + log1p(exp(-magnitude<T>(x))); }
+  RANVIER_INLINE Vec<T> operator()(Vec<T> x) const { return at_least(x, 0) + log_one_plus<T>(decay(-magnitude<T>(x))); }
   RANVIER_INLINE Vec<T> slope(Vec<T> x) const { return sigmoid(x); }
 };
 
@@ -157,7 +193,7 @@ void activate_backward(Activation activation, const T* saved, const T* dy, T* dx
       return select(slope == T(0), slope, slope * d);
     };
     int64_t i = 0;
-    for (; i + kWidth<T> <= n; i += kWidth<T>) store<T>(dx + i, chain(load(saved + i), load(dy + i)));
+    for (; i + kWidth<T> <= n; i += kWidth<T>) store<T>(dx + i, chain(load(saved + i), ahead(load(dy + i))));
     if (i < n) store_partial<T>(dx + i, chain(load_partial(saved + i, n - i), load_partial(dy + i, n - i)), n - i);
   });
 }

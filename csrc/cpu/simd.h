@@ -179,12 +179,92 @@ template <typename T>
 RANVIER_INLINE T scalar_min(T a, T b) {
   return (a < b || a != a) ? a : b;
 }
+// Chains of maxima want the longer chain as `b`: it is ready one comparison later than `a`.
+#if defined(__AVX512F__)  // the instructions give their second operand where one is NaN, and for two zeros
+RANVIER_INLINE Vec<float> max(Vec<float> a, Vec<float> b) {
+  return (Vec<float>)_mm512_mask_max_ps((__m512)a, _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_ORD_Q), (__m512)a,
+                                        (__m512)b);
+}
+RANVIER_INLINE Vec<double> max(Vec<double> a, Vec<double> b) {
+  return (Vec<double>)_mm512_mask_max_pd((__m512d)a, _mm512_cmp_pd_mask((__m512d)a, (__m512d)a, _CMP_ORD_Q), (__m512d)a,
+                                         (__m512d)b);
+}
+RANVIER_INLINE Vec<float> min(Vec<float> a, Vec<float> b) {
+  return (Vec<float>)_mm512_mask_min_ps((__m512)a, _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_ORD_Q), (__m512)a,
+                                        (__m512)b);
+}
+RANVIER_INLINE Vec<double> min(Vec<double> a, Vec<double> b) {
+  return (Vec<double>)_mm512_mask_min_pd((__m512d)a, _mm512_cmp_pd_mask((__m512d)a, (__m512d)a, _CMP_ORD_Q), (__m512d)a,
+                                         (__m512d)b);
+}
+#else
 // clang-format off
 RANVIER_INLINE Vec<float> max(Vec<float> a, Vec<float> b) { return select((a > b) | (a != a), a, b); }
 RANVIER_INLINE Vec<double> max(Vec<double> a, Vec<double> b) { return select((a > b) | (a != a), a, b); }
 RANVIER_INLINE Vec<float> min(Vec<float> a, Vec<float> b) { return select((a < b) | (a != a), a, b); }
 RANVIER_INLINE Vec<double> min(Vec<double> a, Vec<double> b) { return select((a < b) | (a != a), a, b); }
 // clang-format on
+#endif
+
+// Bounds that are no NaN, beyond which x does not go; a NaN in x stays. One instruction each where there is one.
+#if defined(__AVX512F__)
+RANVIER_INLINE Vec<float> at_least(Vec<float> x, float low) {
+  return (Vec<float>)_mm512_maskz_max_ps(0xffff, _mm512_set1_ps(low), (__m512)x);
+}
+RANVIER_INLINE Vec<double> at_least(Vec<double> x, double low) {
+  return (Vec<double>)_mm512_maskz_max_pd(0xff, _mm512_set1_pd(low), (__m512d)x);
+}
+RANVIER_INLINE Vec<float> at_most(Vec<float> x, float high) {
+  return (Vec<float>)_mm512_maskz_min_ps(0xffff, _mm512_set1_ps(high), (__m512)x);
+}
+RANVIER_INLINE Vec<double> at_most(Vec<double> x, double high) {
+  return (Vec<double>)_mm512_maskz_min_pd(0xff, _mm512_set1_pd(high), (__m512d)x);
+}
+#elif defined(__AVX2__)
+// clang-format off
+RANVIER_INLINE Vec<float> at_least(Vec<float> x, float low) { return (Vec<float>)_mm256_max_ps(_mm256_set1_ps(low), (__m256)x); }
+RANVIER_INLINE Vec<double> at_least(Vec<double> x, double low) { return (Vec<double>)_mm256_max_pd(_mm256_set1_pd(low), (__m256d)x); }
+RANVIER_INLINE Vec<float> at_most(Vec<float> x, float high) { return (Vec<float>)_mm256_min_ps(_mm256_set1_ps(high), (__m256)x); }
+RANVIER_INLINE Vec<double> at_most(Vec<double> x, double high) { return (Vec<double>)_mm256_min_pd(_mm256_set1_pd(high), (__m256d)x); }
+// clang-format on
+#else
+// clang-format off
+RANVIER_INLINE Vec<float> at_least(Vec<float> x, float low) { return select(x < low, broadcast(low), x); }
+RANVIER_INLINE Vec<double> at_least(Vec<double> x, double low) { return select(x < low, broadcast(low), x); }
+RANVIER_INLINE Vec<float> at_most(Vec<float> x, float high) { return select(x > high, broadcast(high), x); }
+RANVIER_INLINE Vec<double> at_most(Vec<double> x, double high) { return select(x > high, broadcast(high), x); }
+// clang-format on
+#endif
+
+// A value that is there before what selects its lanes: else the compiler makes a load wait for the mask, and with
+// it for the miss of another load.
+template <typename V>
+RANVIER_INLINE V ahead(V v) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(v));
+#endif
+  return v;
+}
+
+// Stores past the caches, to aligned addresses, for outputs that they could not hold anyway: a line is not read
+// before it is written. Each thread that has streamed calls finish_streaming before it says that it is done.
+template <typename T>
+RANVIER_INLINE bool aligned(const T* p) {
+  return reinterpret_cast<uintptr_t>(p) % kVectorBytes == 0;
+}
+#if defined(__AVX512F__)
+RANVIER_INLINE void stream(float* p, Vec<float> v) { _mm512_stream_ps(p, (__m512)v); }
+RANVIER_INLINE void stream(double* p, Vec<double> v) { _mm512_stream_pd(p, (__m512d)v); }
+RANVIER_INLINE void finish_streaming() { _mm_sfence(); }
+#elif defined(__AVX2__)
+RANVIER_INLINE void stream(float* p, Vec<float> v) { _mm256_stream_ps(p, (__m256)v); }
+RANVIER_INLINE void stream(double* p, Vec<double> v) { _mm256_stream_pd(p, (__m256d)v); }
+RANVIER_INLINE void finish_streaming() { _mm_sfence(); }
+#else
+RANVIER_INLINE void stream(float* p, Vec<float> v) { store(p, v); }
+RANVIER_INLINE void stream(double* p, Vec<double> v) { store(p, v); }
+RANVIER_INLINE void finish_streaming() {}
+#endif
 
 // Sum of all lanes as a balanced tree: its order depends on the width alone.
 template <typename T>

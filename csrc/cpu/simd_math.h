@@ -117,73 +117,97 @@ RANVIER_INLINE Vec<T> with_sign_of(Vec<T> x, Vec<T> sign) {
 
 template <typename T>
 RANVIER_INLINE Vec<T> clamp(Vec<T> x, T low, T high) {  // a NaN stays
-  return select(x < low, broadcast<T>(low), select(x > high, broadcast<T>(high), x));
+  return at_least(at_most(x, high), low);
 }
 
 // --- exponentials ---------------------------------------------------------------------------------------
 
-// x = k ln 2 + r with |r| <= ln(2)/2.
+// x = n ln 2 + r with |r| <= ln(2)/2; n is a whole number, and the low bits of n + kRound.
 template <typename T>
-RANVIER_INLINE Vec<T> reduce_exponent(Vec<T> x, IntVec<T>& k) {
+struct ReducedExponent {
+  Vec<T> r, n_shifted;
+  RANVIER_INLINE Vec<T> n() const { return n_shifted - MathConstants<T>::kRound; }
+  RANVIER_INLINE IntVec<T> k() const {
+    return (IntVec<T>)n_shifted - (IntVec<T>)broadcast<T>(MathConstants<T>::kRound);
+  }
+};
+
+template <typename T>
+RANVIER_INLINE ReducedExponent<T> reduce_exponent(Vec<T> x) {
   typedef MathConstants<T> C;
-  const Vec<T> shifted = fma(x, broadcast<T>(T(M_LOG2E)), broadcast<T>(C::kRound));
-  const Vec<T> n = shifted - C::kRound;
-  k = (IntVec<T>)shifted - (IntVec<T>)broadcast<T>(C::kRound);
-  return fma(n, broadcast<T>(-C::kLn2Low), fma(n, broadcast<T>(-C::kLn2High), x));
+  ReducedExponent<T> e;
+  e.n_shifted = fma(x, broadcast<T>(T(M_LOG2E)), broadcast<T>(C::kRound));
+  e.r = fma(e.n(), broadcast<T>(-C::kLn2Low), fma(e.n(), broadcast<T>(-C::kLn2High), x));
+  return e;
 }
 
-// y * 2^k with one rounding, for any k that a finite result may need.
+// y * 2^n with one rounding, for any n that a finite result may need.
 template <typename T>
-RANVIER_INLINE Vec<T> scale_by_power(Vec<T> y, IntVec<T> k);
+RANVIER_INLINE Vec<T> scale_by_power(Vec<T> y, const ReducedExponent<T>& e);
 #if defined(__AVX512F__)
 template <>
-RANVIER_INLINE Vec<float> scale_by_power<float>(Vec<float> y, IntVec<float> k) {
-  return (Vec<float>)_mm512_scalef_ps((__m512)y, _mm512_cvtepi32_ps((__m512i)k));
+RANVIER_INLINE Vec<float> scale_by_power<float>(Vec<float> y, const ReducedExponent<float>& e) {
+  return (Vec<float>)_mm512_maskz_scalef_ps(0xffff, (__m512)y, (__m512)e.n());
 }
 template <>
-RANVIER_INLINE Vec<double> scale_by_power<double>(Vec<double> y, IntVec<double> k) {
-  return (Vec<double>)_mm512_scalef_pd((__m512d)y, _mm512_cvtepi64_pd((__m512i)k));
+RANVIER_INLINE Vec<double> scale_by_power<double>(Vec<double> y, const ReducedExponent<double>& e) {
+  return (Vec<double>)_mm512_maskz_scalef_pd(0xff, (__m512d)y, (__m512d)e.n());
 }
 #else
 template <typename T>
-RANVIER_INLINE Vec<T> scale_by_power(Vec<T> y, IntVec<T> k) {  // in two steps, of which the last alone rounds
+RANVIER_INLINE Vec<T> scale_by_power(Vec<T> y, const ReducedExponent<T>& e) {  // of two steps the last alone rounds
   typedef MathConstants<T> C;
-  const IntVec<T> half = (IntVec<T>)((typename C::Bits)(k + 4 * C::kBias) >> 1) - 2 * C::kBias;
+  const IntVec<T> k = e.k(), half = (IntVec<T>)((typename C::Bits)(k + 4 * C::kBias) >> 1) - 2 * C::kBias;
   return y * power_of_two<T>(half) * power_of_two<T>(k - half);
 }
 #endif
 
+// e^x for x from where it is 0 to where it is Inf.
+template <typename T>
+RANVIER_INLINE Vec<T> exp_within(Vec<T> x) {
+  const ReducedExponent<T> e = reduce_exponent<T>(x);
+  return scale_by_power<T>(T(1) + fma(e.r * e.r, polynomial<T>(e.r, MathConstants<T>::kExp), e.r), e);
+}
+
 template <typename T>
 RANVIER_INLINE Vec<T> exp_of(Vec<T> x) {
   typedef MathConstants<T> C;
-  IntVec<T> k;
-  const Vec<T> r = reduce_exponent<T>(clamp<T>(x, C::kExpLow, C::kExpHigh), k);
-  const Vec<T> y = T(1) + fma(r * r, polynomial<T>(r, C::kExp), r);
-  return scale_by_power<T>(y, k);
+  return exp_within<T>(clamp<T>(x, C::kExpLow, C::kExpHigh));
+}
+
+// e^x for x <= 0 or NaN.
+template <typename T>
+RANVIER_INLINE Vec<T> decay_of(Vec<T> x) {
+  return exp_within<T>(at_least(x, MathConstants<T>::kExpLow));
+}
+
+// e^x - 1 for x >= kExpm1Low or NaN.
+template <typename T>
+RANVIER_INLINE Vec<T> expm1_above(Vec<T> x) {
+  const ReducedExponent<T> e = reduce_exponent<T>(x);
+  const Vec<T> y = fma(e.r * e.r, polynomial<T>(e.r, MathConstants<T>::kExp), e.r);  // e^r - 1
+  const Vec<T> half = power_of_two<T>(e.k() - 1);                                    // 2^k itself may be too large
+  return fma(half, y, half - T(0.5)) * T(2);
 }
 
 template <typename T>
 RANVIER_INLINE Vec<T> expm1_of(Vec<T> x) {
   typedef MathConstants<T> C;
-  IntVec<T> k;
-  const Vec<T> r = reduce_exponent<T>(clamp<T>(x, C::kExpm1Low, C::kExpHigh), k);
-  const Vec<T> y = fma(r * r, polynomial<T>(r, C::kExp), r);  // e^r - 1
-  const Vec<T> half = power_of_two<T>(k - 1);                 // 2^k itself may be too large
-  return fma(half, y, half - T(0.5)) * T(2);
+  return expm1_above<T>(clamp<T>(x, C::kExpm1Low, C::kExpHigh));
 }
 
 // 1 / (1 + e^-x), from the exponential that cannot overflow.
 template <typename T>
 RANVIER_INLINE Vec<T> sigmoid_of(Vec<T> x) {
-  const Vec<T> e = exp_of<T>(-magnitude<T>(x));
+  const Vec<T> e = decay_of<T>(-magnitude<T>(x));
   return select(x < T(0), e, broadcast<T>(1)) / (T(1) + e);
 }
 
 // -t / (t + 2) with t = e^(-2|x|) - 1: no cancellation anywhere.
 template <typename T>
 RANVIER_INLINE Vec<T> tanh_of(Vec<T> x) {
-  const Vec<T> a = min(magnitude<T>(x), broadcast<T>(MathConstants<T>::kTanhHigh));
-  const Vec<T> t = expm1_of<T>(T(-2) * a);
+  const Vec<T> a = at_most(magnitude<T>(x), MathConstants<T>::kTanhHigh);
+  const Vec<T> t = expm1_above<T>(T(-2) * a);
   return with_sign_of<T>(magnitude<T>(t) / (t + T(2)), x);
 }
 
@@ -221,10 +245,10 @@ RANVIER_INLINE Vec<T> log1p_of(Vec<T> x) {
 template <typename T>
 RANVIER_INLINE Vec<T> erf_of(Vec<T> x) {
   typedef MathConstants<T> C;
-  const Vec<T> a = min(magnitude<T>(x), broadcast<T>(C::kErfHigh)), square = a * a;
+  const Vec<T> a = at_most(magnitude<T>(x), C::kErfHigh), square = a * a;
   const Vec<T> small = fma(a, polynomial<T>(square, C::kErfSmall), a);
   const Vec<T> u = C::kErfScale / (C::kErfScale + a);
-  const Vec<T> large = T(1) - exp_of<T>(-square) * polynomial<T>(u, C::kErfLarge);
+  const Vec<T> large = T(1) - decay_of<T>(-square) * polynomial<T>(u, C::kErfLarge);
   return with_sign_of<T>(select(a < T(1), small, large), x);
 }
 
@@ -233,6 +257,7 @@ RANVIER_INLINE Vec<T> erf_of(Vec<T> x) {
   RANVIER_INLINE Vec<float> name(Vec<float> x) { return name##_of<float>(x); } \
   RANVIER_INLINE Vec<double> name(Vec<double> x) { return name##_of<double>(x); }
 RANVIER_BOTH(exp)
+RANVIER_BOTH(decay)
 RANVIER_BOTH(expm1)
 RANVIER_BOTH(log)
 RANVIER_BOTH(log1p)
