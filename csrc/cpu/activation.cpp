@@ -3,6 +3,7 @@
 #include "ops/activation.h"
 
 #include "cpu/activation_math.h"
+#include "cpu/row.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
@@ -25,7 +26,11 @@ void backward(Activation activation, const T* saved, const T* dy, T* dx, int64_t
 template <typename T>
 void threshold(const T* x, T value, bool inclusive, T* y, int64_t n) {
   parallel(0, n, 4 * kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) y[i] = T(x[i] > value || (inclusive && x[i] == value));
+    each_vector<T>(end - begin, [&](int64_t at, int64_t left) RANVIER_INLINED {
+      const Vec<T> v = load_some(x + begin + at, left), limit = broadcast(value);
+      const IntVec<T> above = inclusive ? v >= limit : v > limit;
+      store_some(y + begin + at, select(above, broadcast<T>(1), Vec<T>{}), left);
+    });
   });
 }
 

@@ -1,5 +1,6 @@
 #include "ops/loss.h"
 
+#include "cpu/activation_math.h"
 #include "cpu/row.h"
 
 namespace ranvier {
@@ -16,7 +17,7 @@ RANVIER_INLINE int64_t class_of(ClassLabels<T> labels, int64_t row) {
 template <typename T>
 RANVIER_INLINE Vec<T> smoothed(const T* weights, int64_t left, ClassLabels<T> labels, int64_t columns) {
   const T keep = T(1 - labels.smoothing), spread = T(labels.smoothing / double(columns));
-  return load_partial(weights, left) * broadcast(keep) + broadcast(spread);
+  return load_some(weights, left) * broadcast(keep) + broadcast(spread);
 }
 
 // sum_c t_c (logsum - (z_c - peak)): a sum of terms that are not negative. 0 * Inf counts as 0, so that a class
@@ -24,12 +25,11 @@ RANVIER_INLINE Vec<T> smoothed(const T* weights, int64_t left, ClassLabels<T> la
 template <typename T>
 T weighted_loss(const T* z, const T* weights, T peak, T logsum, ClassLabels<T> labels, int64_t n) {
   Vec<T> total{};
-  for (int64_t i = 0; i < n; i += kWidth<T>) {
-    const int64_t left = min_of(kWidth<T>, n - i);
+  each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED {
     const Vec<T> t = smoothed(weights + i, left, labels, n);
-    const Vec<T> cost = t * (broadcast(logsum) - (load_partial(z + i, left) - broadcast(peak)));
+    const Vec<T> cost = t * (broadcast(logsum) - (load_some(z + i, left) - broadcast(peak)));
     total += first_lanes<T>(select(t == Vec<T>{}, Vec<T>{}, cost), left);
-  }
+  });
   return sum_lanes<T>(total);
 }
 
@@ -38,10 +38,9 @@ T class_loss(const T* z, int64_t label, T peak, T logsum, double smoothing, int6
   const T own = logsum - (z[label] - peak);
   if (smoothing == 0) return own;
   Vec<T> total{};
-  for (int64_t i = 0; i < n; i += kWidth<T>) {
-    const int64_t left = min_of(kWidth<T>, n - i);
-    total += first_lanes<T>(broadcast(logsum) - (load_partial(z + i, left) - broadcast(peak)), left);
-  }
+  each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED {
+    total += first_lanes<T>(broadcast(logsum) - (load_some(z + i, left) - broadcast(peak)), left);
+  });
   const T shared = T(smoothing / double(n)) * sum_lanes<T>(total);
   return smoothing == 1 ? shared : T(1 - smoothing) * own + shared;  // no 0 * Inf
 }
@@ -65,10 +64,8 @@ void softmax_cross_entropy_forward(ClassLabels<T> labels, const T* logits, T* lo
 template <typename T>
 T weight_total(const T* weights, ClassLabels<T> labels, int64_t n) {
   Vec<T> total{};
-  for (int64_t i = 0; i < n; i += kWidth<T>) {
-    const int64_t left = min_of(kWidth<T>, n - i);
-    total += first_lanes<T>(smoothed(weights + i, left, labels, n), left);
-  }
+  each_vector<T>(n, [&](int64_t i, int64_t left)
+                        RANVIER_INLINED { total += first_lanes<T>(smoothed(weights + i, left, labels, n), left); });
   return sum_lanes<T>(total);
 }
 
@@ -80,12 +77,12 @@ void softmax_row_backward(const T* z, const T* statistics, T dy, int64_t row, Cl
   const Vec<T> total = broadcast(weights == nullptr ? T(1) : weight_total(weights, labels, n));
   const Vec<T> spread = broadcast(T(labels.smoothing / double(n)));
   const auto slope = [&](int64_t i, int64_t left, Vec<T> logits) {
-    const Vec<T> p = exp((logits - peak) - logsum);
+    const Vec<T> p = decay((logits - peak) - logsum);
     return scale * (p * total - (weights == nullptr ? spread : smoothed(weights + i, left, labels, n)));
   };
   int64_t i = 0;
   for (; i + kWidth<T> <= n; i += kWidth<T>) store(dz + i, slope(i, kWidth<T>, load(z + i)));
-  if (i < n) store_partial(dz + i, slope(i, n - i, load_partial(z + i, n - i)), n - i);
+  if (i < n) store_some(dz + i, slope(i, n - i, load_some(z + i, n - i)), n - i);
   if (weights == nullptr) dz[class_of(labels, row)] -= dy * T(1 - labels.smoothing);
 }
 
@@ -102,45 +99,35 @@ void softmax_cross_entropy_backward(ClassLabels<T> labels, const T* logits, cons
 
 // --- sigmoid cross-entropy ------------------------------------------------------------------------------------
 
-// log(1 + e) for e in 0..1 to a few ULP: 1 + e is rounded, and e / ((1 + e) - 1) makes up for it (Kahan).
-template <typename T>
-RANVIER_INLINE Vec<T> log_one_plus(Vec<T> e) {
-  const Vec<T> one = broadcast<T>(1);
-  const Vec<T> sum = one + e, rounded = sum - one;
-  return select(rounded == Vec<T>{}, e, log(sum) * (e / rounded));
-}
-
 template <typename T>
 void sigmoid_cross_entropy_forward(const T* labels, const T* logits, T* losses, int64_t count) {
-  parallel(0, ceil_div(count, kWidth<T>), grain_for(4 * kWidth<T>), [&](int64_t begin, int64_t end) {
-    for (int64_t v = begin; v < end; ++v) {
-      const int64_t i = v * kWidth<T>, left = min_of(kWidth<T>, count - i);
-      const Vec<T> z = load_partial(logits + i, left), zero{};
-      const Vec<T> magnitude = max(z, -z);
-      const Vec<T> linear = max(z, zero) - z * load_partial(labels + i, left);
-      store_partial(losses + i, linear + log_one_plus<T>(exp(-magnitude)), left);
-    }
+  parallel(0, count, grain_for(4), [&](int64_t begin, int64_t end) {
+    each_vector<T>(end - begin, [&](int64_t at, int64_t left) RANVIER_INLINED {
+      const int64_t i = begin + at;
+      const Vec<T> z = load_some(logits + i, left);
+      const Vec<T> linear = at_least(z, 0) - z * load_some(labels + i, left);
+      store_some(losses + i, linear + log_one_plus<T>(decay(-magnitude<T>(z))), left);
+    });
   });
 }
 
 template <typename T>
 void sigmoid_cross_entropy_backward(const T* labels, const T* logits, const T* dy, T* dlogits, int64_t count) {
-  parallel(0, ceil_div(count, kWidth<T>), grain_for(4 * kWidth<T>), [&](int64_t begin, int64_t end) {
-    for (int64_t v = begin; v < end; ++v) {
-      const int64_t i = v * kWidth<T>, left = min_of(kWidth<T>, count - i);
-      const Vec<T> slope = sigmoid(load_partial(logits + i, left)) - load_partial(labels + i, left);
-      store_partial(dlogits + i, load_partial(dy + i, left) * slope, left);
-    }
+  parallel(0, count, grain_for(4), [&](int64_t begin, int64_t end) {
+    each_vector<T>(end - begin, [&](int64_t at, int64_t left) RANVIER_INLINED {
+      const int64_t i = begin + at;
+      const Vec<T> slope = sigmoid(load_some(logits + i, left)) - load_some(labels + i, left);
+      store_some(dlogits + i, load_some(dy + i, left) * slope, left);
+    });
   });
 }
 
-// --- mean_squared_error, mean_absolute_error, huber: means of a penalty of y - t
-// -----------------------------------------------------------------------------------------------
+// --- mean_squared_error, mean_absolute_error, huber: means of a penalty of y - t ------------------------------
 
 template <typename T, Regression kKind>
 RANVIER_INLINE Vec<T> penalty(Vec<T> e, T delta) {
   if (kKind == Regression::Squared) return e * e;
-  const Vec<T> size = max(e, -e), d = broadcast(delta), half = broadcast<T>(0.5);
+  const Vec<T> size = magnitude<T>(e), d = broadcast(delta), half = broadcast<T>(0.5);
   if (kKind == Regression::Absolute) return size;
   return select(size <= d, half * e * e, d * size - half * d * d);
 }
@@ -148,8 +135,8 @@ RANVIER_INLINE Vec<T> penalty(Vec<T> e, T delta) {
 template <typename T, Regression kKind>
 RANVIER_INLINE Vec<T> slope(Vec<T> e, T delta) {
   if (kKind == Regression::Squared) return e + e;
-  const Vec<T> limit = broadcast(kKind == Regression::Huber ? delta : T(1));
-  if (kKind == Regression::Huber) return max(min(e, limit), -limit);
+  if (kKind == Regression::Huber) return clamp<T>(e, -delta, delta);
+  const Vec<T> limit = broadcast<T>(1);
   const Vec<T> zero{};
   return select(e > zero, limit, select(e < zero, -limit, e));  // 0 at 0, NaN for NaN
 }
@@ -160,11 +147,10 @@ void regression_rows(T delta, const T* labels, const T* predictions, T* losses, 
   parallel(0, shape.rows, grain_for(n), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const T *t = labels + r * n, *y = predictions + r * n;
-      Vec<T> total{};
-      for (int64_t i = 0; i < n; i += kWidth<T>) {  // lanes past the end have no error and cost nothing
-        const int64_t left = min_of(kWidth<T>, n - i);
-        total += penalty<T, kKind>(load_partial(y + i, left) - load_partial(t + i, left), delta);
-      }
+      Vec<T> total{};  // lanes past the end have no error and cost nothing
+      each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED {
+        total += penalty<T, kKind>(load_some(y + i, left) - load_some(t + i, left), delta);
+      });
       losses[r] = sum_lanes<T>(total) / T(n);
     }
   });
@@ -177,11 +163,10 @@ void regression_slopes(T delta, const T* labels, const T* predictions, const T* 
     for (int64_t r = begin; r < end; ++r) {
       const T *t = labels + r * n, *y = predictions + r * n;
       const Vec<T> scale = broadcast(dy[r] / T(n));
-      for (int64_t i = 0; i < n; i += kWidth<T>) {
-        const int64_t left = min_of(kWidth<T>, n - i);
-        const Vec<T> e = load_partial(y + i, left) - load_partial(t + i, left);
-        store_partial(dpredictions + r * n + i, scale * slope<T, kKind>(e, delta), left);
-      }
+      each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED {
+        const Vec<T> e = load_some(y + i, left) - load_some(t + i, left);
+        store_some(dpredictions + r * n + i, scale * slope<T, kKind>(e, delta), left);
+      });
     }
   });
 }

@@ -28,12 +28,20 @@ Block<T> block_of(int64_t index, NormShape shape) {
   return {first * shape.channels, count * shape.channels, fold_of<T>(shape.channels) * shape.channels};
 }
 
-template <typename T, typename Body>
+// A second pass over the same arrays goes from their end to their beginning: what the first left in the caches is met
+// before it is driven out.
+enum class Pass { First, Second };
+
+template <typename T, Pass kPass, typename Body>
 void each_block(NormShape shape, const Body& body) {
   if (shape.channels == 0) return;
   const int64_t grain = grain_for(norm_block_rows(shape.channels) * shape.channels);
-  parallel(0, norm_blocks(shape), grain, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) body(b, block_of<T>(b, shape));
+  const int64_t last = norm_blocks(shape) - 1;
+  parallel(0, last + 1, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      const int64_t index = kPass == Pass::First ? b : last - b;
+      body(index, block_of<T>(index, shape));
+    }
   });
 }
 
@@ -76,9 +84,10 @@ RANVIER_INLINE void strip_rows(const Block<T>& block, int64_t column, const Add&
 
 template <typename T>
 RANVIER_INLINE void store_strip(T* out, const Vec<T>* sums, int64_t column, int64_t span) {
+#pragma GCC unroll 4
   for (int v = 0; v < kStrip; ++v) {
     const int64_t left = min_of(kWidth<T>, span - column - v * kWidth<T>);
-    if (left > 0) store_partial(out + column + v * kWidth<T>, sums[v], left);
+    if (left > 0) store_some(out + column + v * kWidth<T>, sums[v], left);
   }
 }
 
@@ -93,7 +102,8 @@ template <typename T>
 void column_moments(const T* x, const Block<T>& block, T* mean, T* squares) {
   for (int64_t column = 0; column < block.span; column += kStrip * kWidth<T>) {
     Vec<T> sums[kStrip] = {}, deviations[kStrip] = {};
-    strip_rows<T>(block, column, [&](int v, int64_t at, int64_t left) { sums[v] += load_partial(x + at, left); });
+    strip_rows<T>(block, column, [&](int v, int64_t at, int64_t left) { sums[v] += load_some(x + at, left); });
+#pragma GCC unroll 4
     for (int v = 0; v < kStrip; ++v) {
       T lanes[kWidth<T>];
       store(lanes, sums[v]);
@@ -104,7 +114,7 @@ void column_moments(const T* x, const Block<T>& block, T* mean, T* squares) {
       sums[v] = load(lanes);
     }
     strip_rows<T>(block, column, [&](int v, int64_t at, int64_t left) {
-      const Vec<T> d = first_lanes<T>(load_partial(x + at, left) - sums[v], left);
+      const Vec<T> d = first_lanes<T>(load_some(x + at, left) - sums[v], left);
       deviations[v] = fma(d, d, deviations[v]);
     });
     store_strip(mean, sums, column, block.span);
@@ -157,7 +167,7 @@ template <typename T>
 void batch_statistics(const T* x, T* partials, T* mean, T* rstd, MovingStatistics<T> moving, double epsilon,
                       NormShape shape) {
   const int64_t channels = shape.channels;
-  each_block<T>(shape, [&](int64_t b, const Block<T>& block) {
+  each_block<T, Pass::First>(shape, [&](int64_t b, const Block<T>& block) {
     T* own = partials + b * 2 * channels;
     block_moments(x, block, channels, own, own + channels);
   });
@@ -195,39 +205,69 @@ RANVIER_INLINE void each_vector(const Block<T>& block, const At& at) {
   }
 }
 
+// Per-channel values along a span, and room for `more` such rows after them.
 template <typename T>
-void batch_norm_output(const T* x, const T* mean, const T* rstd, const T* gamma, const T* beta, T* y, NormShape shape) {
-  each_block<T>(shape, [&](int64_t, const Block<T>& block) {
-    T *centre = span_scratch<T>(kScratchA, block.span, 3), *scale = centre + block.span, *shift = scale + block.span;
-    repeat(centre, shape.channels, block.span, [&](int64_t c) { return mean[c]; });
-    repeat(scale, shape.channels, block.span,
-           [&](int64_t c) { return gamma == nullptr ? rstd[c] : rstd[c] * gamma[c]; });
-    repeat(shift, shape.channels, block.span, [&](int64_t c) { return beta == nullptr ? T(0) : beta[c]; });
+struct Affine {
+  T *centre, *scale, *shift, *more;
+};
+
+template <typename T>
+Affine<T> affine_along(NormScale<T> by, int64_t channels, int64_t span, int64_t more) {
+  T* rows = span_scratch<T>(kScratchA, span, 3 + more);
+  const Affine<T> affine{rows, rows + span, rows + 2 * span, rows + 3 * span};
+  repeat(affine.centre, channels, span, [&](int64_t c) { return by.mean[c]; });
+  repeat(affine.scale, channels, span,
+         [&](int64_t c) { return by.gamma == nullptr ? by.rstd[c] : by.rstd[c] * by.gamma[c]; });
+  repeat(affine.shift, channels, span, [&](int64_t c) { return by.beta == nullptr ? T(0) : by.beta[c]; });
+  return affine;
+}
+
+template <typename T, bool kRelu>
+void normalise_by(const T* x, NormScale<T> by, T* y, NormShape shape) {
+  const bool past = streamed(y, shape.rows, shape.channels);
+  each_block<T, Pass::Second>(shape, [&](int64_t, const Block<T>& block) {
+    const Affine<T> affine = affine_along(by, shape.channels, block.span, 0);
     each_vector<T>(block, [&](int64_t i, int64_t k, int64_t left) {
-      const Vec<T> centred = load_partial(x + i, left) - load_partial(centre + k, left);
-      store_partial(y + i, fma(centred, load_partial(scale + k, left), load_partial(shift + k, left)), left);
+      const Vec<T> centred = load_some(x + i, left) - load_some(affine.centre + k, left);
+      const Vec<T> sum = fma(centred, load_some(affine.scale + k, left), load_some(affine.shift + k, left));
+      put(y + i, kRelu ? at_least(sum, 0) : sum, left, past);
     });
+    if (past) finish_streaming();
   });
+}
+
+template <typename T>
+void normalise(const T* x, NormScale<T> by, T* y, NormShape shape) {
+  (by.relu ? normalise_by<T, true> : normalise_by<T, false>)(x, by, y, shape);
 }
 
 // --- gradients ------------------------------------------------------------------------------------------------
 
-template <typename T>
-void block_gradients(const T* x, const T* dy, const T* mean, const Block<T>& block, int64_t channels, T* dgamma,
+// dy where relu let the sum pass, which is computed as the forward pass did, to the last bit. A NaN passes.
+template <typename T, bool kRelu>
+RANVIER_INLINE Vec<T> through_relu(Vec<T> dy, Vec<T> centred, Vec<T> scale, Vec<T> shift) {
+  return kRelu ? select(fma(centred, scale, shift) <= Vec<T>{}, Vec<T>{}, dy) : dy;
+}
+
+template <typename T, bool kRelu>
+void block_gradients(const T* x, const T* dy, NormScale<T> by, const Block<T>& block, int64_t channels, T* dgamma,
                      T* dbeta) {
-  T *centre = span_scratch<T>(kScratchA, block.span, 3), *along = centre + block.span, *plain = along + block.span;
-  repeat(centre, channels, block.span, [&](int64_t c) { return mean[c]; });
+  const Affine<T> affine = affine_along(by, channels, block.span, 2);
+  T *along = affine.more, *plain = along + block.span;
   x += block.begin;
   dy += block.begin;
   for (int64_t column = 0; column < block.span; column += kStrip * kWidth<T>) {
-    Vec<T> products[kStrip] = {}, sums[kStrip] = {}, centres[kStrip] = {};
+    Vec<T> products[kStrip] = {}, sums[kStrip] = {}, centres[kStrip] = {}, scales[kStrip] = {}, shifts[kStrip] = {};
+#pragma GCC unroll 4
     for (int v = 0; v < kStrip; ++v) {
-      const int64_t left = min_of(kWidth<T>, block.span - column - v * kWidth<T>);
-      if (left > 0) centres[v] = load_partial(centre + column + v * kWidth<T>, left);
+      const int64_t at = column + v * kWidth<T>, left = max_of(0, min_of(kWidth<T>, block.span - at));
+      centres[v] = load_some(affine.centre + at, left);
+      scales[v] = load_some(affine.scale + at, left);
+      shifts[v] = load_some(affine.shift + at, left);
     }
     strip_rows<T>(block, column, [&](int v, int64_t at, int64_t left) {
-      const Vec<T> slope = load_partial(dy + at, left);
-      const Vec<T> centred = first_lanes<T>(load_partial(x + at, left) - centres[v], left);
+      const Vec<T> centred = first_lanes<T>(load_some(x + at, left) - centres[v], left);
+      const Vec<T> slope = through_relu<T, kRelu>(ahead(load_some(dy + at, left)), centred, scales[v], shifts[v]);
       products[v] = fma(slope, centred, products[v]);
       sums[v] += slope;
     });
@@ -244,12 +284,12 @@ void block_gradients(const T* x, const T* dy, const T* mean, const Block<T>& blo
 }
 
 template <typename T>
-void parameter_gradients(const T* x, const T* dy, const T* mean, const T* rstd, T* partials, T* dgamma, T* dbeta,
-                         NormShape shape) {
+void parameter_gradients(const T* x, const T* dy, NormScale<T> by, T* partials, T* dgamma, T* dbeta, NormShape shape) {
   const int64_t channels = shape.channels;
-  each_block<T>(shape, [&](int64_t b, const Block<T>& block) {
+  const auto gradients = by.relu ? block_gradients<T, true> : block_gradients<T, false>;
+  each_block<T, Pass::First>(shape, [&](int64_t b, const Block<T>& block) {
     T* own = partials + b * 2 * channels;
-    block_gradients(x, dy, mean, block, channels, own, own + channels);
+    gradients(x, dy, by, block, channels, own, own + channels);
   });
   double *along = span_scratch<double>(kScratchB, channels, 2), *plain = along + channels;
   for (int64_t c = 0; c < channels; ++c) along[c] = plain[c] = 0;
@@ -259,53 +299,57 @@ void parameter_gradients(const T* x, const T* dy, const T* mean, const T* rstd, 
     for (int64_t c = 0; c < channels; ++c) plain[c] += double(own[channels + c]);
   }
   for (int64_t c = 0; c < channels; ++c) {
-    dgamma[c] = T(along[c] * double(rstd[c]));
+    dgamma[c] = T(along[c] * double(by.rstd[c]));
     dbeta[c] = T(plain[c]);
   }
 }
 
-// dx = a dy - (b (x - mean) + c), with a = gamma rstd, b = a rstd dgamma / rows, c = a dbeta / rows.
-template <typename T>
-void training_input_gradient(const T* x, const T* dy, const T* mean, const T* rstd, const T* gamma, const T* dgamma,
-                             const T* dbeta, T* dx, NormShape shape) {
+// Training: dx = a dy - (b (x - mean) + c), with a = gamma rstd, b = a rstd dgamma / rows, c = a dbeta / rows;
+// inference, where the statistics do not follow from x: a dy.
+template <typename T, bool kRelu, bool kTraining>
+void input_gradient_by(const T* x, const T* dy, NormScale<T> by, const T* dgamma, const T* dbeta, T* dx,
+                       NormShape shape) {
   const double rows = double(shape.rows);
-  const auto slope = [&](int64_t c) { return double(rstd[c]) * (gamma == nullptr ? 1.0 : double(gamma[c])); };
-  each_block<T>(shape, [&](int64_t, const Block<T>& block) {
-    T *centre = span_scratch<T>(kScratchA, block.span, 4), *a = centre + block.span;
-    T *b = a + block.span, *constant = b + block.span;
-    repeat(centre, shape.channels, block.span, [&](int64_t c) { return mean[c]; });
-    repeat(a, shape.channels, block.span, [&](int64_t c) { return T(slope(c)); });
-    repeat(b, shape.channels, block.span, [&](int64_t c) { return T(slope(c) * rstd[c] * dgamma[c] / rows); });
-    repeat(constant, shape.channels, block.span, [&](int64_t c) { return T(slope(c) * dbeta[c] / rows); });
+  const bool past = streamed(dx, shape.rows, shape.channels);
+  const auto slope = [&](int64_t c) { return double(by.rstd[c]) * (by.gamma == nullptr ? 1.0 : double(by.gamma[c])); };
+  each_block<T, Pass::Second>(shape, [&](int64_t, const Block<T>& block) {
+    const Affine<T> affine = affine_along(by, shape.channels, block.span, kTraining ? 2 : 0);
+    T *b = affine.more, *constant = b + block.span;
+    if (kTraining) {
+      repeat(b, shape.channels, block.span, [&](int64_t c) { return T(slope(c) * by.rstd[c] * dgamma[c] / rows); });
+      repeat(constant, shape.channels, block.span, [&](int64_t c) { return T(slope(c) * dbeta[c] / rows); });
+    }
     each_vector<T>(block, [&](int64_t i, int64_t k, int64_t left) {
-      const Vec<T> centred = load_partial(x + i, left) - load_partial(centre + k, left);
-      const Vec<T> off = fma(centred, load_partial(b + k, left), load_partial(constant + k, left));
-      store_partial(dx + i, fma(load_partial(dy + i, left), load_partial(a + k, left), -off), left);
+      const Vec<T> scale = load_some(affine.scale + k, left);
+      Vec<T> centred{}, shift{};
+      if (kRelu || kTraining) centred = load_some(x + i, left) - load_some(affine.centre + k, left);
+      if (kRelu) shift = load_some(affine.shift + k, left);
+      const Vec<T> gradient = through_relu<T, kRelu>(ahead(load_some(dy + i, left)), centred, scale, shift);
+      Vec<T> result = gradient * scale;
+      if (kTraining) {
+        const Vec<T> off = fma(centred, load_some(b + k, left), load_some(constant + k, left));
+        result = fma(gradient, scale, -off);
+      }
+      put(dx + i, result, left, past);
     });
+    if (past) finish_streaming();
   });
 }
 
 template <typename T>
-void input_gradient(const T* x, const T* dy, const T* mean, const T* rstd, const T* gamma, const T* dgamma,
-                    const T* dbeta, T* dx, NormShape shape) {
-  if (dgamma != nullptr) return training_input_gradient(x, dy, mean, rstd, gamma, dgamma, dbeta, dx, shape);
-  each_block<T>(shape, [&](int64_t, const Block<T>& block) {
-    T* scale = span_scratch<T>(kScratchA, block.span, 1);
-    repeat(scale, shape.channels, block.span,
-           [&](int64_t c) { return gamma == nullptr ? rstd[c] : rstd[c] * gamma[c]; });
-    each_vector<T>(block, [&](int64_t i, int64_t k, int64_t left) {
-      store_partial(dx + i, load_partial(dy + i, left) * load_partial(scale + k, left), left);
-    });
-  });
+void input_gradient(const T* x, const T* dy, NormScale<T> by, const T* dgamma, const T* dbeta, T* dx, NormShape shape) {
+  const auto plain = dgamma != nullptr ? input_gradient_by<T, false, true> : input_gradient_by<T, false, false>;
+  const auto masked = dgamma != nullptr ? input_gradient_by<T, true, true> : input_gradient_by<T, true, false>;
+  (by.relu ? masked : plain)(x, dy, by, dgamma, dbeta, dx, shape);
 }
 
 }  // namespace
 
 extern const PerType<NormKernels> norm_kernels;
 const PerType<NormKernels> norm_kernels = {
-    {batch_statistics<float>, moving_statistics<float>, batch_norm_output<float>, parameter_gradients<float>,
+    {batch_statistics<float>, moving_statistics<float>, normalise<float>, parameter_gradients<float>,
      input_gradient<float>},
-    {batch_statistics<double>, moving_statistics<double>, batch_norm_output<double>, parameter_gradients<double>,
+    {batch_statistics<double>, moving_statistics<double>, normalise<double>, parameter_gradients<double>,
      input_gradient<double>},
 };
 

@@ -11,8 +11,8 @@ namespace {
 template <typename T>
 void softmax_row(const T* x, T* y, int64_t n) {
   const T peak = row_max(x, n);
-  const T total = exp_and_sum<T, true>(x, y, peak, n);
-  for (int64_t i = 0; i < n; ++i) y[i] /= total;
+  const T scale = 1 / exp_and_sum<T, true>(x, y, peak, n);
+  for (int64_t i = 0; i < n; ++i) y[i] *= scale;
 }
 
 template <typename T>
@@ -25,10 +25,8 @@ void log_softmax_row(const T* x, T* y, int64_t n) {
 template <typename T>
 void softmax_row_backward(const T* y, const T* dy, T* dx, int64_t n) {
   Vec<T> total{};
-  for (int64_t i = 0; i < n; i += kWidth<T>) {
-    const int64_t left = min_of(kWidth<T>, n - i);
-    total = fma(load_partial(y + i, left), load_partial(dy + i, left), total);
-  }
+  each_vector<T>(n, [&](int64_t i, int64_t left)
+                        RANVIER_INLINED { total = fma(load_some(y + i, left), load_some(dy + i, left), total); });
   const T dot = sum_lanes<T>(total);
   for (int64_t i = 0; i < n; ++i) dx[i] = y[i] * (dy[i] - dot);
 }
@@ -36,12 +34,11 @@ void softmax_row_backward(const T* y, const T* dy, T* dx, int64_t n) {
 template <typename T>
 void log_softmax_row_backward(const T* y, const T* dy, T* dx, int64_t n) {
   Vec<T> total{};
-  for (int64_t i = 0; i < n; i += kWidth<T>) total += load_partial(dy + i, min_of(kWidth<T>, n - i));
+  each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED { total += load_some(dy + i, left); });
   const Vec<T> sum = broadcast(sum_lanes<T>(total));
-  for (int64_t i = 0; i < n; i += kWidth<T>) {
-    const int64_t left = min_of(kWidth<T>, n - i);
-    store_partial(dx + i, load_partial(dy + i, left) - exp(load_partial(y + i, left)) * sum, left);
-  }
+  each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED {
+    store_some(dx + i, load_some(dy + i, left) - exp(load_some(y + i, left)) * sum, left);
+  });
 }
 
 template <typename T>

@@ -51,11 +51,20 @@ Array partials_for(const Array& x) {
   return Array::empty({norm_blocks(shape), 2, shape.channels}, x.dtype(), x.device());
 }
 
+// Whether the activation is relu; None and "linear" are none.
+bool is_relu(const char* op, const std::optional<std::string>& activation) {
+  if (!activation || *activation == "linear") return false;
+  if (*activation == "relu") return true;
+  throw ValueError(message(op, ": activation must be \"relu\", \"linear\" or None but is \"", *activation, "\""));
+}
+
 // y, and the mean and 1 / sqrt(variance + epsilon) that it was made with.
 std::tuple<Array, Array, Array> batch_norm_forward(const Array& x, const OptionalArray& gamma,
                                                    const OptionalArray& beta, Array moving_mean, Array moving_variance,
-                                                   bool training, double momentum, double epsilon) {
+                                                   bool training, double momentum, double epsilon,
+                                                   const std::optional<std::string>& activation) {
   const char* op = "batch_norm";
+  const bool relu = is_relu(op, activation);
   check_input(op, x, gamma);
   if (beta) check_channels(op, "beta", *beta, x);
   check_moving(op, moving_mean, moving_variance, x, training);
@@ -70,19 +79,19 @@ std::tuple<Array, Array, Array> batch_norm_forward(const Array& x, const Optiona
     moving_mean.bump_version();
     moving_variance.bump_version();
   }
+  Array partials = training ? partials_for(x) : Array::empty({0}, x.dtype(), x.device());
   dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const NormKernels<T>& norm = kernels.norm.template get<T>();
     const MovingStatistics<T> moving{moving_mean.data<T>(), moving_variance.data<T>(), momentum};
     const NormShape shape = shape_of(x);
     if (training) {
-      Array partials = partials_for(x);
       norm.batch_statistics(x.data<T>(), partials.data<T>(), mean.data<T>(), rstd.data<T>(), moving, epsilon, shape);
     } else {
       norm.moving_statistics(moving, mean.data<T>(), rstd.data<T>(), epsilon, shape.channels);
     }
-    norm.normalise(x.data<T>(), mean.data<T>(), rstd.data<T>(), data_or_null<T>(gamma), data_or_null<T>(beta),
-                   y.data<T>(), shape);
+    const NormScale<T> by{mean.data<T>(), rstd.data<T>(), data_or_null<T>(gamma), data_or_null<T>(beta), relu};
+    norm.normalise(x.data<T>(), by, y.data<T>(), shape);
   });
   return {y, mean, rstd};
 }
@@ -90,9 +99,13 @@ std::tuple<Array, Array, Array> batch_norm_forward(const Array& x, const Optiona
 // dx (None unless asked for), dgamma, dbeta.
 std::tuple<OptionalArray, Array, Array> batch_norm_backward(const Array& x, const OptionalArray& gamma,
                                                             const Array& mean, const Array& rstd, const Array& dy,
-                                                            bool training, bool input_gradient) {
+                                                            bool training, bool input_gradient,
+                                                            const OptionalArray& beta,
+                                                            const std::optional<std::string>& activation) {
   const char* op = "batch_norm gradient";
+  const bool relu = is_relu(op, activation);
   check_input(op, x, gamma);
+  if (beta) check_channels(op, "beta", *beta, x);
   check_channels(op, "mean", mean, x);
   check_channels(op, "rstd", rstd, x);
   check_alike(op, {{"x", x}, {"dy", dy}});
@@ -100,16 +113,16 @@ std::tuple<OptionalArray, Array, Array> batch_norm_backward(const Array& x, cons
   Array dgamma = Array::empty_like(mean), dbeta = Array::empty_like(mean);
   OptionalArray dx;
   if (input_gradient) dx = Array::empty_like(x);
+  Array partials = partials_for(x);
   dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const NormKernels<T>& norm = kernels.norm.template get<T>();
-    Array partials = partials_for(x);
-    norm.parameter_gradients(x.data<T>(), dy.data<T>(), mean.data<T>(), rstd.data<T>(), partials.data<T>(),
-                             dgamma.data<T>(), dbeta.data<T>(), shape_of(x));
+    const NormScale<T> by{mean.data<T>(), rstd.data<T>(), data_or_null<T>(gamma), data_or_null<T>(beta), relu};
+    norm.parameter_gradients(x.data<T>(), dy.data<T>(), by, partials.data<T>(), dgamma.data<T>(), dbeta.data<T>(),
+                             shape_of(x));
     if (!dx) return;
-    norm.input_gradient(x.data<T>(), dy.data<T>(), mean.data<T>(), rstd.data<T>(), data_or_null<T>(gamma),
-                        training ? dgamma.data<T>() : nullptr, training ? dbeta.data<T>() : nullptr, dx->data<T>(),
-                        shape_of(x));
+    norm.input_gradient(x.data<T>(), dy.data<T>(), by, training ? dgamma.data<T>() : nullptr,
+                        training ? dbeta.data<T>() : nullptr, dx->data<T>(), shape_of(x));
   });
   return {dx, dgamma, dbeta};
 }
@@ -118,9 +131,9 @@ std::tuple<OptionalArray, Array, Array> batch_norm_backward(const Array& x, cons
 
 void bind_norm(py::module_& m) {
   m.def("batch_norm_forward", &batch_norm_forward, "x"_a, "gamma"_a, "beta"_a, "moving_mean"_a, "moving_variance"_a,
-        "training"_a = false, "momentum"_a = 0.99, "epsilon"_a = 1e-3, releases_gil());
+        "training"_a = false, "momentum"_a = 0.99, "epsilon"_a = 1e-3, "activation"_a = py::none(), releases_gil());
   m.def("batch_norm_backward", &batch_norm_backward, "x"_a, "gamma"_a, "mean"_a, "rstd"_a, "dy"_a, "training"_a,
-        "input_gradient"_a = true, releases_gil());
+        "input_gradient"_a = true, "beta"_a = py::none(), "activation"_a = py::none(), releases_gil());
 }
 
 }  // namespace ranvier

@@ -1,7 +1,8 @@
 // batch_norm, batch normalisation over rows: x is (rows, channels), each channel normalised by itself.
 //   training   mean_c, var_c = mean and biased variance of x[:, c]; moving <- momentum moving + (1 - momentum) batch
 //   inference  mean_c, var_c = the moving ones
-//   y = (x - mean) rstd gamma + beta,  rstd = 1 / sqrt(var + epsilon)
+//   y = (x - mean) rstd gamma + beta,  rstd = 1 / sqrt(var + epsilon);  with relu, max(y, 0)
+//   with relu, dy counts where the sum under it was not <= 0: it is computed again from x, y is not kept
 //   dbeta = sum dy,  dgamma = sum dy (x - mean) rstd
 //   dx = gamma rstd (dy - (dbeta + (x - mean) rstd dgamma) / rows)   (inference: gamma rstd dy)
 #pragma once
@@ -33,18 +34,28 @@ struct MovingStatistics {
   double momentum;
 };
 
-// partials: (blocks, 2, channels). gamma and beta may be null: ones and zeros.
+// What normalises and scales: gamma and beta may be null, ones and zeros.
+template <typename T>
+struct NormScale {
+  const T* mean;
+  const T* rstd;
+  const T* gamma;
+  const T* beta;
+  bool relu;
+};
+
+// partials: (blocks, 2, channels).
 template <typename T>
 struct NormKernels {
   void (*batch_statistics)(const T* x, T* partials, T* mean, T* rstd, MovingStatistics<T> moving, double epsilon,
                            NormShape shape);
   void (*moving_statistics)(MovingStatistics<T> moving, T* mean, T* rstd, double epsilon, int64_t channels);
-  void (*normalise)(const T* x, const T* mean, const T* rstd, const T* gamma, const T* beta, T* y, NormShape shape);
-  void (*parameter_gradients)(const T* x, const T* dy, const T* mean, const T* rstd, T* partials, T* dgamma, T* dbeta,
+  void (*normalise)(const T* x, NormScale<T> by, T* y, NormShape shape);
+  void (*parameter_gradients)(const T* x, const T* dy, NormScale<T> by, T* partials, T* dgamma, T* dbeta,
                               NormShape shape);
   // dgamma and dbeta null: statistics that do not depend on x (inference).
-  void (*input_gradient)(const T* x, const T* dy, const T* mean, const T* rstd, const T* gamma, const T* dgamma,
-                         const T* dbeta, T* dx, NormShape shape);
+  void (*input_gradient)(const T* x, const T* dy, NormScale<T> by, const T* dgamma, const T* dbeta, T* dx,
+                         NormShape shape);
 };
 
 }  // namespace ranvier

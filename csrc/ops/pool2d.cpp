@@ -3,6 +3,7 @@
 #include "core/checks.h"
 #include "core/dispatch.h"
 #include "ops/binding.h"
+#include "ops/reduce.h"
 #include "ops/sliding_window.h"
 
 namespace ranvier {
@@ -50,6 +51,16 @@ DType argmax_dtype(const Pool2dShape& shape) {
 
 Argmax places_of(const Array& argmax) { return {const_cast<void*>(argmax.raw()), argmax.dtype() == DType::Int32}; }
 
+// One window over the whole image: a reduction of its pixels. (outer, columns, inner) as for the reduce kernels.
+bool covers(const WindowAxis& axis) {
+  return axis.out == 1 && axis.before >= 0 && axis.window - axis.before >= axis.size;
+}
+bool is_global(const Pool2dShape& shape) { return covers(shape.window.height) && covers(shape.window.width); }
+
+Rows pixels_of(const Pool2dShape& shape) {
+  return {shape.images, shape.window.height.size * shape.window.width.size, shape.channels};
+}
+
 // y, and where its values were found (None unless asked for).
 std::pair<Array, std::optional<Array>> max_pool2d_forward(const Array& inputs, const Sides& pool_size,
                                                           const Sides& strides, const Padding& padding,
@@ -63,6 +74,9 @@ std::pair<Array, std::optional<Array>> max_pool2d_forward(const Array& inputs, c
   if (with_argmax) argmax = Array::empty(pooled(shape), place, inputs.device());
   dispatch(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
+    if (!argmax && is_global(shape)) {
+      return kernels.reduce.reduce(Reduction::Max, y.dtype(), inputs.raw(), y.raw(), pixels_of(shape));
+    }
     kernels.pool2d.template get<T>().max_pool2d_forward(
         inputs.data<T>(), y.data<T>(), argmax ? places_of(*argmax) : Argmax{nullptr, place == DType::Int32}, shape);
   });
@@ -115,6 +129,11 @@ Array avg_pool2d_forward(const Array& inputs, const Sides& pool_size, const Side
   Array y = Array::empty(pooled(shape), inputs.dtype(), inputs.device());
   dispatch(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
+    if (is_global(shape)) {
+      const Rows pixels = pixels_of(shape);
+      kernels.reduce.reduce(Reduction::Sum, y.dtype(), inputs.raw(), y.raw(), pixels);
+      return kernels.reduce.mean_of_sum(y.dtype(), y.raw(), y.size(), static_cast<double>(pixels.columns));
+    }
     kernels.pool2d.template get<T>().avg_pool2d_forward(inputs.data<T>(), y.data<T>(), shape);
   });
   return y;

@@ -25,7 +25,7 @@ def calls(draw: Any, small: bool = False, integers: bool = False) -> Call:
         padding = tuple((draw(st.integers(0, s)), draw(st.integers(0, s))) for s in sides)
         least = list(both(pool))
     size = [n + draw(st.integers(0, 2 if small else 9)) for n in least]
-    channels = draw(st.integers(1, 2) if small else st.sampled_from([0, 1, 3, 8, 16, 17, 40]))
+    channels = draw(st.integers(1, 2) if small else st.sampled_from([0, 1, 3, 8, 16, 17, 40, 70]))
     images = draw(st.integers(1, 2) if small else st.integers(0, 3))
     shape, seed = (images, *size, channels), draw(seeds)
     if integers:  # many ties
@@ -39,7 +39,12 @@ def calls(draw: Any, small: bool = False, integers: bool = False) -> Call:
 @st.composite
 def global_calls(draw: Any, small: bool = False, integers: bool = False) -> Call:
     side = st.integers(1, 2 if small else 18)
-    shape = (draw(st.integers(1 if small else 0, 2)), draw(side), draw(side), draw(st.integers(1, 2 if small else 19)))
+    shape = (
+        draw(st.integers(1 if small else 0, 2)),
+        draw(side),
+        draw(side),
+        draw(st.integers(1, 2) if small else st.sampled_from([1, 2, 7, 16, 19, 33, 70])),
+    )
     values = np.random.default_rng(draw(seeds)).permutation(int(np.prod(shape))).reshape(shape) / 8.0
     return Call({"inputs": np.rint(values) if integers else values}, dict(keepdims=draw(st.booleans())))
 

@@ -1,6 +1,6 @@
 // power: float32 by double vectors, float64 by libm, integers by squaring.
 #include "cpu/elementwise/walk.h"
-#include "cpu/simd_math.h"
+#include "cpu/row.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
@@ -17,19 +17,50 @@ RANVIER_INLINE T integer_power(T base, T exponent) {
   return T(result);
 }
 
-// The exponents that are nearly all that are ever used.
+// The exponents that are nearly all that are ever used. The roots of -0 and -Inf are 0 and Inf, as C's pow says.
 template <typename T>
 RANVIER_INLINE bool power_shortcut(T p, T q, T& y) {
+  if (q == T(1)) y = p;
   if (q == T(2)) y = p * p;
   if (q == T(3)) y = T(double(p) * p * p);
-  if (q == T(1)) y = p;
-  return q == T(1) || q == T(2) || q == T(3);
+  if (q == T(-1)) y = 1 / p;
+  if (q == T(0.5)) y = p == -INFINITY ? T(INFINITY) : T(::sqrt(p + T(0)));
+  return q == T(1) || q == T(2) || q == T(3) || q == T(-1) || q == T(0.5);
+}
+
+// The same for a run of bases and one exponent, which is looked at once.
+template <typename T>
+bool powers_of(const T* p, int64_t step, T q, T* y, int64_t count) {
+  const auto run = [&](const auto& of) {
+    for (int64_t i = 0; i < count; ++i) y[i] = of(p[i * step]);
+    return true;
+  };
+  if (q == T(1)) return run([](T v) { return v; });
+  if (q == T(2)) return run([](T v) { return v * v; });
+  if (q == T(3)) return run([](T v) { return T(double(v) * v * v); });
+  if (q == T(-1)) return run([](T v) { return 1 / v; });
+  T unused;
+  if (!power_shortcut(T(1), q, unused)) return false;
+  for (int64_t i = 0; i < count; i += step == 0 ? 1 : kWidth<T>) {
+    const int64_t lanes = step == 0 ? 1 : min_of(kWidth<T>, count - i);
+    const Vec<T> v = load_some(p + i * step, lanes);
+    store_some(y + i, select(v == T(-INFINITY), broadcast<T>(INFINITY), sqrt(v + Vec<T>{})), lanes);
+  }
+  return true;
 }
 
 void power64(const void* a, const void* b, void* y, const Broadcast& shape) {
-  binary_loop<double, double>(a, b, y, shape, [](double p, double q) {
-    double r;
-    return power_shortcut(p, q, r) ? r : ::pow(p, q);
+  const int last = shape.axes - 1;
+  const int64_t step_a = shape.strides[0][last], step_b = shape.strides[1][last];
+  each_run(shape, [&](const int64_t* offsets, int64_t out, int64_t count) {
+    const double* p = static_cast<const double*>(a) + offsets[0];
+    const double* q = static_cast<const double*>(b) + offsets[1];
+    double* r = static_cast<double*>(y) + out;
+    if (step_b == 0 && powers_of(p, step_a, *q, r, count)) return;
+    for (int64_t i = 0; i < count; ++i) {
+      const double base = p[i * step_a], exponent = q[i * step_b];
+      if (!power_shortcut(base, exponent, r[i])) r[i] = ::pow(base, exponent);
+    }
   });
 }
 
@@ -79,11 +110,7 @@ void power32(const void* a, const void* b, void* y, const Broadcast& shape) {
     const float* p = static_cast<const float*>(a) + offsets[0];
     const float* q = static_cast<const float*>(b) + offsets[1];
     float* r = static_cast<float*>(y) + out;
-    float unused;
-    if (step_b == 0 && power_shortcut(1.0f, *q, unused)) {
-      for (int64_t i = 0; i < count; ++i) power_shortcut(p[i * step_a], *q, r[i]);
-      return;
-    }
+    if (step_b == 0 && powers_of(p, step_a, *q, r, count)) return;
     for (int64_t i = 0; i < count; i += kWidth<double>) {
       const int64_t lanes = min_of(kWidth<double>, count - i);
       store_narrowed(

@@ -1,7 +1,7 @@
 // negative, exp, expm1, log, log1p, erf, sqrt, square, absolute, sign, isnan, isfinite, logical_not; clip and its
 // gradient.
 #include "cpu/elementwise/walk.h"
-#include "cpu/simd_math.h"
+#include "cpu/row.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
@@ -54,7 +54,10 @@ void floating_unary(UnaryOp op, const void* x, void* y, int64_t n) {
     case UnaryOp::Square: return unary_loop<T, T>(x, y, n, [](T v) { return v * v; });
     case UnaryOp::Absolute: return unary_loop<T, T>(x, y, n, [](T v) { return T(fabs(v)); });
     case UnaryOp::Sign:  // 0 for both zeros, NaN for NaN
-      return unary_loop<T, T>(x, y, n, [](T v) { return v > 0 ? T(1) : v < 0 ? T(-1) : v == 0 ? T(0) : v; });
+      return vector_loop<T>(x, y, n, [](Vec<T> v) {
+        const Vec<T> positive = select(v > T(0), broadcast<T>(1), v);
+        return select(v < T(0), broadcast<T>(-1), select(v == T(0), Vec<T>{}, positive));
+      });
     case UnaryOp::IsNan: return unary_loop<T, bool>(x, y, n, [](T v) { return v != v; });
     case UnaryOp::IsFinite: return unary_loop<T, bool>(x, y, n, [](T v) { return fabs(v) < T(INFINITY); });
     default: return unary_loop<T, bool>(x, y, n, [](T v) { return v == 0; });
@@ -63,7 +66,7 @@ void floating_unary(UnaryOp op, const void* x, void* y, int64_t n) {
 
 template <typename T>
 void clip(const void* x, T low, T high, void* y, int64_t n) {
-  unary_loop<T, T>(x, y, n, [=](T v) { return scalar_min(scalar_max(v, low), high); });
+  vector_loop<T>(x, y, n, [=](Vec<T> v) { return min(max(v, broadcast(low)), broadcast(high)); });
 }
 
 template <typename T>
@@ -72,7 +75,11 @@ void clip_backward(const void* x, const void* dy, T low, T high, void* dx, int64
   const T* d = static_cast<const T*>(dy);
   T* r = static_cast<T*>(dx);
   parallel(0, n, kElementGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) r[i] = p[i] < low || p[i] > high ? T(0) : d[i];
+    each_vector<T>(end - begin, [&](int64_t at, int64_t left) RANVIER_INLINED {
+      const int64_t i = begin + at;
+      const Vec<T> v = load_some(p + i, left), gradient = ahead(load_some(d + i, left));
+      store_some(r + i, select((v < low) | (v > high), Vec<T>{}, gradient), left);
+    });
   });
 }
 

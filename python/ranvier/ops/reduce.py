@@ -360,7 +360,7 @@ def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     array([ True, False])
     """
     truths = ranvier.ops.cast(as_tensor(x).detach(), "bool")
-    return sum(truths, axis, keepdims) != 0
+    return max(truths, axis, keepdims) if truths.size else sum(truths, axis, keepdims) != 0
 
 
 def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -371,4 +371,4 @@ def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     array([ True, False])
     """
     truths = ranvier.ops.cast(as_tensor(x).detach(), "bool")
-    return prod(truths, axis, keepdims) != 0
+    return min(truths, axis, keepdims) if truths.size else prod(truths, axis, keepdims) != 0

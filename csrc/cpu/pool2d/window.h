@@ -1,0 +1,137 @@
+// Windows over NHWC images: where they lie, and the loops over outputs, inputs and channels. Channels are the vectors.
+#pragma once
+
+#include "cpu/row.h"
+#include "ops/pool2d.h"
+
+namespace ranvier {
+namespace RANVIER_ISA {
+
+void max_pool2d_forward(const float* x, float* y, Argmax argmax, const Pool2dShape& s);
+void max_pool2d_backward(const float* dy, Argmax argmax, float* dx, const Pool2dShape& s);
+void max_pool2d_gather(const float* x, Argmax argmax, float* y, const Pool2dShape& s);
+void max_pool2d_forward(const double* x, double* y, Argmax argmax, const Pool2dShape& s);
+void max_pool2d_backward(const double* dy, Argmax argmax, double* dx, const Pool2dShape& s);
+void max_pool2d_gather(const double* x, Argmax argmax, double* y, const Pool2dShape& s);
+
+namespace {
+
+// Calls body(Count<n>, c, left) for the channels from c on: n whole vectors at a time, or the last few channels.
+template <int n>
+struct Count {
+  static constexpr int value = n;
+};
+
+template <typename T, typename Body>
+RANVIER_INLINE void each_channels(int64_t channels, const Body& body) {
+  int64_t c = 0;
+  for (; c + 4 * kWidth<T> <= channels; c += 4 * kWidth<T>) body(Count<4>{}, c, kWidth<T>);
+  for (; c + 2 * kWidth<T> <= channels; c += 2 * kWidth<T>) body(Count<2>{}, c, kWidth<T>);
+  for (; c < channels; c += kWidth<T>) body(Count<1>{}, c, min_of(kWidth<T>, channels - c));
+}
+
+// begin..end along an axis, and where the window of tap 0 would start (before 0 in padding).
+struct Span {
+  int64_t begin;
+  int64_t end;
+  int64_t start;
+};
+
+RANVIER_INLINE Span window_at(const WindowAxis& axis, int64_t output) {
+  const int64_t start = output * axis.stride - axis.before;
+  return {max_of(0, start), min_of(axis.size, start + axis.window), start};
+}
+
+RANVIER_INLINE Span outputs_over(const WindowAxis& axis, int64_t input) {
+  const int64_t last = input + axis.before;  // windows that start at or before this
+  const int64_t begin = last < axis.window ? 0 : (last - axis.window) / axis.stride + 1;
+  return {begin, min_of(axis.out, last / axis.stride + 1), 0};
+}
+
+RANVIER_INLINE int64_t input_at(const Pool2dShape& s, int64_t image, int64_t row, int64_t column) {
+  return ((image * s.window.height.size + row) * s.window.width.size + column) * s.channels;
+}
+
+RANVIER_INLINE int64_t output_at(const Pool2dShape& s, int64_t image, int64_t row, int64_t column) {
+  return ((image * s.window.height.out + row) * s.window.width.out + column) * s.channels;
+}
+
+// The outputs begin..end of an axis whose windows lie in the image as a whole.
+RANVIER_INLINE Span whole_windows(const WindowAxis& axis) {
+  const int64_t begin = min_of(axis.out, ceil_div(axis.before, axis.stride));
+  const int64_t room = axis.size + axis.before - axis.window;
+  const int64_t end = room < 0 ? 0 : min_of(axis.out, room / axis.stride + 1);
+  return {begin, max_of(begin, end), 0};
+}
+
+// The elements of a whole window, in order, from its first one on.
+RANVIER_INLINE const int64_t* window_offsets(const Pool2dShape& s) {
+  const WindowAxis &h = s.window.height, &w = s.window.width;
+  if (h.window > h.size || w.window > w.size) return nullptr;  // none is whole
+  int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchB, sizeof(int64_t) * h.window * w.window));
+  for (int64_t i = 0; i < h.window; ++i) {
+    for (int64_t j = 0; j < w.window; ++j) offsets[i * w.window + j] = (i * w.size + j) * s.channels;
+  }
+  return offsets;
+}
+
+// One row of outputs: whole(q, offsets) for the outputs with whole windows, part(q, rows, columns) for the others.
+template <typename T, typename Whole, typename Part>
+RANVIER_INLINE void each_output(const Pool2dShape& s, const Whole& whole, const Part& part) {
+  const WindowAxis &h = s.window.height, &w = s.window.width;
+  const Span rows_whole = whole_windows(h), columns_whole = whole_windows(w);
+  const int64_t taps = min_of(h.window, h.size) * min_of(w.window, w.size);
+  parallel(0, s.images * h.out, grain_for(w.out * taps * ceil_div(s.channels, kWidth<T>)),
+           [&](int64_t begin, int64_t end) {
+             const int64_t* offsets = window_offsets(s);
+             for (int64_t r = begin; r < end; ++r) {
+               const int64_t image = r / h.out, p = r % h.out;
+               const bool in_rows = p >= rows_whole.begin && p < rows_whole.end;
+               const int64_t from = in_rows ? columns_whole.begin : w.out, to = in_rows ? columns_whole.end : w.out;
+               for (int64_t q = 0; q < from; ++q) part(image, p, q, window_at(h, p), window_at(w, q));
+               for (int64_t q = from; q < to; ++q) whole(image, p, q, offsets);
+               for (int64_t q = to; q < w.out; ++q) part(image, p, q, window_at(h, p), window_at(w, q));
+             }
+           });
+}
+
+// For inputs: the outputs whose windows hold them.
+template <typename T, typename Body>
+RANVIER_INLINE void each_input(const Pool2dShape& s, const Body& body) {
+  const WindowAxis &h = s.window.height, &w = s.window.width;
+  const int64_t covering = min_of(h.out, ceil_div(h.window, h.stride)) * min_of(w.out, ceil_div(w.window, w.stride));
+  const int64_t work = w.size * covering * ceil_div(s.channels, kWidth<T>);
+  parallel(0, s.images * h.size, grain_for(work), [&](int64_t begin, int64_t end) {
+    Span* columns = static_cast<Span*>(thread_scratch(kScratchA, sizeof(Span) * w.size));
+    for (int64_t q = 0; q < w.size; ++q) columns[q] = outputs_over(w, q);
+    for (int64_t r = begin; r < end; ++r) {
+      const Span rows = outputs_over(h, r % h.size);
+      for (int64_t q = 0; q < w.size; ++q) body(r / h.size, r % h.size, q, rows, columns[q]);
+    }
+  });
+}
+
+// Where windows share no input, each output writes its own window, and clears the inputs between it and the
+// next: the rows and columns up to where that begins.
+RANVIER_INLINE bool disjoint(const Pool2dShape& s) {
+  return s.window.height.stride >= s.window.height.window && s.window.width.stride >= s.window.width.window;
+}
+
+RANVIER_INLINE int64_t owned_end(const WindowAxis& axis, int64_t output) {
+  return output + 1 == axis.out ? axis.size : (output + 1) * axis.stride - axis.before;
+}
+
+template <typename T>
+RANVIER_INLINE void clear_beyond(const Pool2dShape& s, int64_t image, int64_t p, int64_t q, Span rows, Span columns,
+                                 T* dx) {
+  const int64_t rows_end = owned_end(s.window.height, p), columns_end = owned_end(s.window.width, q);
+  if (rows_end == rows.end && columns_end == columns.end) return;
+  for (int64_t i = rows.begin; i < rows_end; ++i) {
+    const int64_t from = i < rows.end ? columns.end : columns.begin;
+    if (from < columns_end) memset(dx + input_at(s, image, i, from), 0, sizeof(T) * s.channels * (columns_end - from));
+  }
+}
+
+}  // namespace
+}  // namespace RANVIER_ISA
+}  // namespace ranvier
