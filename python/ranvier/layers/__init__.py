@@ -39,7 +39,17 @@ from ranvier.layers.pooling import AveragePooling2D as AveragePooling2D
 from ranvier.layers.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
 from ranvier.layers.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
 from ranvier.layers.pooling import MaxPooling2D as MaxPooling2D
+from ranvier.layers.recurrent import GRU as GRU
 from ranvier.layers.recurrent import LSTM as LSTM
+from ranvier.layers.recurrent import RNN as RNN
+from ranvier.layers.recurrent import SimpleRNN as SimpleRNN
+from ranvier.layers.recurrent_cells import GRUCell as GRUCell
+from ranvier.layers.recurrent_cells import LSTMCell as LSTMCell
+from ranvier.layers.recurrent_cells import SimpleRNNCell as SimpleRNNCell
+from ranvier.layers.recurrent_cells import StackedRNNCells as StackedRNNCells
+from ranvier.layers.recurrent_wrappers import Bidirectional as Bidirectional
+from ranvier.layers.recurrent_wrappers import TimeDistributed as TimeDistributed
+from ranvier.layers.recurrent_wrappers import Wrapper as Wrapper
 from ranvier.layers.regularization import Dropout as Dropout
 from ranvier.layers.regularization import GaussianNoise as GaussianNoise
 from ranvier.layers.regularization import SpatialDropout2D as SpatialDropout2D
@@ -69,6 +79,7 @@ def __getattr__(name: str) -> object:
         "AtrousConvolution2D": "Conv2D(dilation_rate=...)",
         "Deconvolution2D": "Conv2DTranspose",
         "CuDNNLSTM": "LSTM",
+        "CuDNNGRU": "GRU",
         "ThresholdedReLU": "ReLU(threshold=...)",
     }
     if name in removed:

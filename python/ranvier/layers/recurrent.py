@@ -1,30 +1,325 @@
-"""LSTM."""
+"""Recurrent layers: RNN of any cell, and SimpleRNN, GRU and LSTM, whose sequences are one kernel call."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ranvier import activations, constraints, initializers, ops, random, regularizers
-from ranvier.layers.arguments import known_axis, positive
+from ranvier import _tree, ops
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.layer import Layer
+from ranvier.layers.recurrent_cells import (
+    GRUCell,
+    LSTMCell,
+    SimpleRNNCell,
+    StackedRNNCells,
+    check_cell,
+    initial_state_of,
+    output_size_of,
+    step_of,
+)
 from ranvier.saving.registry import serialize_object
 
-_objects = (
-    "activation", "recurrent_activation", "kernel_initializer", "recurrent_initializer", "bias_initializer",
-    "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
-    "kernel_constraint", "recurrent_constraint", "bias_constraint",
-)  # fmt: skip
+
+class RNN(Layer):
+    """A cell over time: (N, T, ...) -> (N, output_size), or (N, T, output_size) with ``return_sequences``.
+
+    A cell is a layer, or any object, with ``call(inputs, states) -> (output, new_states)`` and ``state_size`` (a
+    number, or a list of them); a list of cells is stacked. ``return_state`` adds the last states to the result,
+    ``initial_state=[...]`` begins with them, ``stateful`` begins each batch where the last ended until
+    ``reset_state()``. Where ``mask`` (N, T) is False a step changes nothing and repeats the output before it, or gives
+    zeros with ``zero_output_for_mask``. ``go_backwards`` reads, and returns, the steps in reverse. Raises ValueError
+    for what is no cell and for states that do not fit. Source: Keras ``RNN``.
+
+    >>> import ranvier as rv
+    >>> rv.layers.RNN(rv.layers.SimpleRNNCell(4), return_sequences=True)(rv.ops.ones((2, 5, 3))).shape
+    (2, 5, 4)
+    """
+
+    def __init__(
+        self,
+        cell: Any,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cell: Any = StackedRNNCells(cell) if isinstance(cell, (list, tuple)) else cell
+        check_cell(self.cell)
+        self.return_sequences = return_sequences
+        self.return_state = return_state
+        self.go_backwards = go_backwards
+        self.stateful = stateful
+        self.unroll = unroll
+        self.zero_output_for_mask = zero_output_for_mask
+        self.states: Any = None
+        self.supports_masking = True
+
+    @property
+    def state_size(self) -> list[Any]:
+        size = self.cell.state_size
+        return list(size) if isinstance(size, (list, tuple)) else [size]
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        if isinstance(self.cell, Layer) and not self.cell.built:
+            self.cell.build((sequences_shape[0], *sequences_shape[2:]))
+            self.cell.built = True
+        self.built = True
+
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+        states = self._initial_states(sequences, initial_state)
+        mask = ops.cast(_tree.flatten(mask)[0], "bool") if mask is not None else None
+        self._reset_dropout(self.cell)
+        outputs, states = self._run(sequences, states, mask, training)
+        self._reset_dropout(self.cell)
+        if self.stateful:
+            self.states = _tree.map_structure(lambda state: state.detach(), states)
+        if self.zero_output_for_mask and mask is not None:
+            shown = ops.flip(mask, axis=1) if self.go_backwards else mask
+            outputs = ops.where(ops.expand_dims(shown, -1), outputs, ops.zeros_like(outputs))
+        result = outputs if self.return_sequences else self._last(outputs, states, mask)
+        return [result, *states] if self.return_state else result
+
+    def _last(self, outputs: Any, states: Any, mask: Any) -> Any:
+        if outputs.shape[1] == 0:
+            raise ValueError(f"{type(self).__name__} {self.name!r}: a sequence of no steps has no last output")
+        return outputs[:, -1]
+
+    def _initial_states(self, sequences: Any, initial_state: Any) -> Any:
+        """As given, as kept from the last batch, or None: those in which the cell begins."""
+        if initial_state is None:
+            if not self.stateful or self.states is None:
+                return None
+            initial_state = self.states
+        wanted = _tree.flatten(self.state_size)
+        states = list(initial_state) if isinstance(initial_state, (list, tuple)) else [initial_state]
+        flat = _tree.flatten(states)
+        if len(flat) != len(wanted):
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r}: initial_state must hold {len(wanted)} tensors, got {len(flat)}"
+            )
+        for state, size in zip(flat, wanted, strict=True):
+            shape = (sequences.shape[0], size)
+            if tuple(state.shape) != shape:
+                raise ValueError(
+                    f"{type(self).__name__} {self.name!r}: the initial state must have shape {shape}, got "
+                    f"{tuple(state.shape)}"
+                    + (" (stateful: every batch must have the same size)" if self.stateful else "")
+                )
+        return states
+
+    def reset_state(self) -> None:
+        """Forgets the state that ``stateful`` keeps."""
+        self.states = None
+
+    reset_states = reset_state
+
+    def _reset_dropout(self, cell: Any) -> None:
+        for inner in getattr(cell, "cells", [cell]):
+            for name in ("reset_dropout_mask", "reset_recurrent_dropout_mask"):
+                getattr(inner, name, lambda: None)()
+
+    def _run(self, x: Any, states: Any, mask: Any, training: bool) -> tuple[Any, Any]:
+        """Outputs of all steps, and the last states: one call of the cell after another."""
+        n, steps = x.shape[:2]
+        states = initial_state_of(self.cell, n, self.dtype) if states is None else states
+        output, outputs = ops.zeros((n, output_size_of(self.cell)), self.dtype), []
+        for t in reversed(range(steps)) if self.go_backwards else range(steps):
+            fresh, after = step_of(self.cell, x[:, t], states, training)
+            after = after if isinstance(after, (list, tuple)) else [after]
+            if mask is None:
+                output, states = fresh, list(after)
+            else:
+                alive = ops.expand_dims(mask[:, t], -1)
+                output = ops.where(alive, fresh, output)
+                pairs = zip(_tree.flatten(list(after)), _tree.flatten(states), strict=True)
+                states = _tree.pack(states, [ops.where(alive, new, old) for new, old in pairs])
+            outputs.append(output)
+        return ops.stack(outputs, axis=1) if outputs else ops.zeros((n, 0, *output.shape[1:]), self.dtype), states
+
+    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
+        n, steps = sequences_shape[:2]
+        size = output_size_of(self.cell)
+        shape = (n, steps, size) if self.return_sequences else (n, size)
+        states = [[(n, s) for s in size] if isinstance(size, (list, tuple)) else (n, size) for size in self.state_size]
+        return [shape, *states] if self.return_state else shape
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        mask = _tree.flatten(previous_mask)[0] if self.return_sequences else None
+        return [mask, *(None for _ in _tree.flatten(self.state_size))] if self.return_state else mask
+
+    def get_config(self) -> dict[str, Any]:
+        plain = (
+            "return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask",
+        )  # fmt: skip
+        return {
+            **super().get_config(),
+            **{name: getattr(self, name) for name in plain},
+            "cell": serialize_object(self.cell),
+        }
 
 
-class LSTM(Layer):
+class _WholeSequence(RNN):
+    """A layer with a cell of its own, and an op that runs whole sequences of it."""
+
+    def __init__(self, cell_class: Any, arguments: dict[str, Any], **kwargs: Any) -> None:
+        """``arguments``: all of the subclass's, from which the cell takes its own."""
+        import inspect
+
+        names = [name for name in inspect.signature(cell_class.__init__).parameters if name not in ("self", "kwargs")]
+        common = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
+        kwargs.pop("implementation", None)  # of no meaning here: there is one
+        cell = cell_class(**{name: arguments[name] for name in names}, **common)
+        of_rnn = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
+        super().__init__(
+            cell,
+            **{name: arguments[name] for name in of_rnn},
+            activity_regularizer=arguments["activity_regularizer"],
+            **kwargs,
+        )
+        self.input_spec = InputSpec(ndim=3)
+
+    def __getattr__(self, name: str) -> Any:
+        """units, kernel_initializer, dropout...: what the cell was made with."""
+        if name.startswith("_") or "cell" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.__dict__["cell"], name)
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        super().build(sequences_shape)
+        self.input_spec = InputSpec(ndim=3, axes={-1: sequences_shape[-1]})
+
+    def _last(self, outputs: Any, states: Any, mask: Any) -> Any:
+        # the last output is h, but where every step is masked: there it is zero, and h the initial one
+        return states[0] if mask is None else outputs[:, -1]
+
+    def _needs_steps(self, training: bool) -> bool:
+        """Whether the op, which has the usual activations and no dropout of states, does not serve."""
+        return not self.cell.fused or (training and self.cell.recurrent_dropout > 0)
+
+    def _run(self, x: Any, states: Any, mask: Any, training: bool) -> tuple[Any, Any]:
+        if self._needs_steps(training):
+            return super()._run(x, states, mask, training)
+        n, _, features = x.shape
+        kept = self.cell.dropped("dropout", (n, features), training)
+        x = x if kept is None else x * ops.expand_dims(kept, 1)
+        outputs, *states = self._sequence(x, states or [None] * len(self.state_size), mask)
+        return outputs, states
+
+    def _sequence(self, x: Any, states: Any, mask: Any) -> Any:
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        of_rnn, of_cell = super().get_config(), self.cell.get_config()
+        del of_rnn["cell"]
+        return {**{k: v for k, v in of_cell.items() if k not in ("name", "trainable", "dtype")}, **of_rnn}
+
+
+class SimpleRNN(_WholeSequence):
+    """h_t = activation(x_t W + h_{t-1} U + b) over time: (N, T, features) -> (N, units), or (N, T, units).
+
+    Weights: kernel (features, units), recurrent_kernel (units, units), bias (units). Sequences, states and masks as
+    in ``RNN``. Source: Keras ``SimpleRNN`` (Elman 1990).
+
+    >>> import ranvier as rv
+    >>> layer = rv.layers.SimpleRNN(4)
+    >>> layer(rv.ops.ones((2, 5, 3))).shape, layer.count_params()
+    ((2, 4), 32)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(SimpleRNNCell, dict(locals()), **kwargs)
+
+    def _sequence(self, x: Any, states: Any, mask: Any) -> Any:
+        c = self.cell
+        return ops.simple_rnn(
+            x, c.kernel, c.recurrent_kernel, c.bias, states[0], mask, c.activation_name, self.go_backwards
+        )
+
+
+class GRU(_WholeSequence):
+    """Gated recurrent units over time: (N, T, features) -> (N, units), or (N, T, units) with ``return_sequences``.
+
+    Gates in the order z, r, h: kernel (features, 3 * units), recurrent_kernel (units, 3 * units), bias (2, 3 * units)
+    with ``reset_after``, whose reset gate scales the product of the state; without it r scales the state, and bias is
+    (3 * units). Sequences, states and masks as in ``RNN``. Source: Keras ``GRU`` (Cho et al. 2014).
+
+    >>> import ranvier as rv
+    >>> layer = rv.layers.GRU(4, return_state=True)
+    >>> output, state = layer(rv.ops.ones((2, 5, 3)))
+    >>> output.shape, layer.count_params()
+    ((2, 4), 108)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        reset_after: bool = True,
+        use_cudnn: Any = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(GRUCell, dict(locals()), **kwargs)
+        self.use_cudnn = use_cudnn
+
+    def _sequence(self, x: Any, states: Any, mask: Any) -> Any:
+        c = self.cell
+        return ops.gru(x, c.kernel, c.recurrent_kernel, c.bias, states[0], mask, c.reset_after, self.go_backwards)
+
+
+class LSTM(_WholeSequence):
     """Long short-term memory over time: (N, T, features) -> (N, units), or (N, T, units) with ``return_sequences``.
 
     Gates in the order i, f, c, o: kernel (features, 4 * units), recurrent_kernel (units, 4 * units), bias
-    (4 * units), whose forget part begins at 1 with ``unit_forget_bias``. ``return_state`` adds h and c to the
-    result, ``initial_state=[h, c]`` begins with them, ``stateful`` begins each batch where the last ended until
-    ``reset_state()``. Where ``mask`` (N, T) is False a step changes nothing. ``go_backwards`` reads, and returns,
-    the steps in reverse. Raises ValueError for inputs that are not of rank 3. Source: Keras ``LSTM`` (Hochreiter and
+    (4 * units), whose forget part begins at 1 with ``unit_forget_bias``. The states are h and c; sequences, states and
+    masks as in ``RNN``. Raises ValueError for inputs that are not of rank 3. Source: Keras ``LSTM`` (Hochreiter and
     Schmidhuber 1997; forget bias: Jozefowicz et al. 2015).
 
     >>> import ranvier as rv
@@ -61,156 +356,9 @@ class LSTM(Layer):
         use_cudnn: Any = "auto",
         **kwargs: Any,
     ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.units = positive("LSTM", "units", units)
-        self.activation = activations.get(activation)
-        self.recurrent_activation = activations.get(recurrent_activation)
-        self.use_bias = use_bias
-        self.unit_forget_bias = unit_forget_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.recurrent_constraint = constraints.get(recurrent_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self.dropout = _rate("dropout", dropout)
-        self.recurrent_dropout = _rate("recurrent_dropout", recurrent_dropout)
-        self.seed = seed
-        self._generator = random.Generator(seed) if seed is not None else None
-        self.return_sequences = return_sequences
-        self.return_state = return_state
-        self.go_backwards = go_backwards
-        self.stateful = stateful
-        self.unroll = unroll
+        super().__init__(LSTMCell, dict(locals()), **kwargs)
         self.use_cudnn = use_cudnn
-        self.states: Any = None
-        self.supports_masking = True
-        self.input_spec = InputSpec(ndim=3)
-        self.bias: Any = None
 
-    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
-        features = known_axis(self, sequences_shape, -1)
-        self.kernel = self._weight("kernel", (features, 4 * self.units), self.kernel_initializer)
-        self.recurrent_kernel = self._weight(
-            "recurrent", (self.units, 4 * self.units), self.recurrent_initializer, "recurrent_kernel"
-        )
-        if self.use_bias:
-            initial = self._bias_values if self.unit_forget_bias else self.bias_initializer
-            self.bias = self._weight("bias", (4 * self.units,), initial)
-        self.input_spec = InputSpec(ndim=3, axes={-1: features})
-        self.built = True
-
-    def _weight(self, kind: str, shape: tuple[int, ...], initializer: Any, name: str | None = None) -> Any:
-        return self.add_weight(
-            shape,
-            initializer,
-            regularizer=getattr(self, f"{kind}_regularizer"),
-            constraint=getattr(self, f"{kind}_constraint"),
-            name=name or kind,
-        )
-
-    def _bias_values(self, shape: Any, dtype: str | None = None) -> Any:
-        initial: Any = self.bias_initializer
-        first, rest = (initial((n * self.units,), dtype=dtype) for n in (1, 2))
-        return ops.concatenate([first, ops.ones((self.units,), dtype or self.dtype), rest], axis=0)
-
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        h, c = self._initial_state(sequences, initial_state)
-        if training and self.dropout:
-            n, _, features = sequences.shape
-            sequences = sequences * self._dropped((n, 1, features), self.dropout)
-        if mask is not None:
-            mask = ops.cast(mask, "bool")
-        run = self._run_steps if self._needs_steps(training) else ops.lstm
-        outputs, h, c = run(
-            sequences, self.kernel, self.recurrent_kernel, self.bias, h, c, mask, self.go_backwards,
-            **({"training": training} if run is not ops.lstm else {}),
-        )  # fmt: skip
-        if self.stateful:
-            self.states = [h.detach(), c.detach()]
-        # the last output is h, but where every step is masked: there it is zero, and h the initial one
-        result = outputs if self.return_sequences else h if mask is None else outputs[:, -1]
-        return [result, h, c] if self.return_state else result
-
-    def _initial_state(self, sequences: Any, initial_state: Any) -> tuple[Any, Any]:
-        if initial_state is None:
-            if not self.stateful or self.states is None:
-                return None, None
-            initial_state = self.states
-        if not isinstance(initial_state, (list, tuple)) or len(initial_state) != 2:
-            raise ValueError(f"LSTM {self.name!r}: initial_state must be [h, c], got {initial_state!r}")
-        wanted = (sequences.shape[0], self.units)
-        for state in initial_state:
-            if tuple(state.shape) != wanted:
-                raise ValueError(
-                    f"LSTM {self.name!r}: the initial state must have shape {wanted}, got {tuple(state.shape)}"
-                    + (" (stateful: every batch must have the same size)" if self.stateful else "")
-                )
-        return initial_state[0], initial_state[1]
-
-    def reset_state(self) -> None:
-        """Forgets the state that ``stateful`` keeps."""
-        self.states = None
-
-    def _dropped(self, shape: tuple[int, ...], rate: float) -> Any:
-        return ops.dropout(ops.ones(shape, self.dtype), rate, self._generator)
-
-    def _needs_steps(self, training: bool) -> bool:
-        """Whether the fused kernel, which has tanh and sigmoid, does not serve."""
-        usual = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
-        return not usual or (training and self.recurrent_dropout > 0)
-
-    def _run_steps(
-        self, x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, h: Any, c: Any, mask: Any, backwards: bool,
-        training: bool,
-    ) -> tuple[Any, Any, Any]:  # fmt: skip
-        """One step after another, built of ops: for other activations and for dropout of the state."""
-        n, steps, _ = x.shape
-        h = ops.zeros((n, self.units), self.dtype) if h is None else h
-        c = ops.zeros((n, self.units), self.dtype) if c is None else c
-        kept = self._dropped((n, self.units), self.recurrent_dropout) if training and self.recurrent_dropout else None
-        gates = ops.matmul(x, kernel) if bias is None else ops.matmul(x, kernel) + bias
-        output, outputs = ops.zeros((n, self.units), self.dtype), []
-        for t in reversed(range(steps)) if backwards else range(steps):
-            z = gates[:, t] + ops.matmul(h if kept is None else h * kept, recurrent_kernel)
-            i, f, g, o = (z[:, k * self.units : (k + 1) * self.units] for k in range(4))
-            fresh_c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(g)
-            fresh_h = self.recurrent_activation(o) * self.activation(fresh_c)
-            if mask is None:
-                output = h = fresh_h
-                c = fresh_c
-            else:
-                step = ops.expand_dims(mask[:, t], -1)
-                h, c = ops.where(step, fresh_h, h), ops.where(step, fresh_c, c)
-                output = ops.where(step, fresh_h, output)
-            outputs.append(output)
-        return ops.stack(outputs, axis=1) if outputs else ops.zeros((n, 0, self.units), self.dtype), h, c
-
-    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
-        n, steps, _ = sequences_shape
-        shape = (n, steps, self.units) if self.return_sequences else (n, self.units)
-        return [shape, (n, self.units), (n, self.units)] if self.return_state else shape
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        mask = previous_mask if self.return_sequences else None
-        return [mask, None, None] if self.return_state else mask
-
-    def get_config(self) -> dict[str, Any]:
-        plain = (
-            "units", "use_bias", "unit_forget_bias", "dropout", "recurrent_dropout", "seed", "return_sequences",
-            "return_state", "go_backwards", "stateful", "unroll",
-        )  # fmt: skip
-        return {
-            **super().get_config(),
-            **{name: getattr(self, name) for name in plain},
-            **{name: serialize_object(getattr(self, name)) for name in _objects},
-        }
-
-
-def _rate(name: str, value: Any) -> float:
-    if not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise ValueError(f"LSTM: {name} must be in [0, 1), got {value!r}")
-    return float(value)
+    def _sequence(self, x: Any, states: Any, mask: Any) -> Any:
+        c = self.cell
+        return ops.lstm(x, c.kernel, c.recurrent_kernel, c.bias, states[0], states[1], mask, self.go_backwards)
