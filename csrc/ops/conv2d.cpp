@@ -1,6 +1,8 @@
 #include "ops/conv2d.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,6 +17,13 @@ namespace ranvier {
 namespace {
 
 using Bias = std::optional<Array>;
+
+bool allowed_by_environment() {
+  const char* value = std::getenv("RANVIER_WINOGRAD");
+  return value == nullptr || std::string(value) != "0";
+}
+
+std::atomic<bool> winograd_allowed{allowed_by_environment()};  // rv.config.set_winograd
 
 void check_image(const char* op, const char* name, const Array& array) {
   check_floating(op, name, array);
@@ -68,7 +77,7 @@ std::pair<Array, std::optional<Array>> conv2d_forward(const Array& inputs, const
   check_bias(op, inputs, bias, kernel.shape(3));
   const Window window =
       sliding_window(op, "kernel", spatial(inputs), {kernel.shape(0), kernel.shape(1)}, strides, padding, dilation);
-  const Conv2dShape shape{inputs.shape(0), inputs.shape(3), kernel.shape(3), groups, window};
+  const Conv2dShape shape{inputs.shape(0), inputs.shape(3), kernel.shape(3), groups, window, winograd_allowed};
   Array y = Array::empty({shape.images, window.height.out, window.width.out, shape.out_channels}, inputs.dtype(),
                          inputs.device());
   std::optional<Array> sum;
@@ -110,7 +119,8 @@ Array conv2d_input_gradient(const Array& dy, const Array& kernel, const Sides& i
       sliding_window(op, "kernel", input_size, {kernel.shape(0), kernel.shape(1)}, strides, padding, dilation);
   check_shape(op, "dy", dy, {dy.shape(0), window.height.out, window.width.out, kernel.shape(3)});
   Array dx = Array::empty(in_shape, dy.dtype(), dy.device());
-  run_input_gradient(op, dy, kernel, {}, dx, {dy.shape(0), in_shape[3], kernel.shape(3), groups, window});
+  run_input_gradient(op, dy, kernel, {}, dx,
+                     {dy.shape(0), in_shape[3], kernel.shape(3), groups, window, winograd_allowed});
   return dx;
 }
 
@@ -132,7 +142,8 @@ Array conv2d_transpose_forward(const Array& inputs, const Array& kernel, const B
                                           padding, output_padding, dilation);
   Array y = Array::empty({inputs.shape(0), window.height.size, window.width.size, kernel.shape(2)}, inputs.dtype(),
                          inputs.device());
-  run_input_gradient(op, inputs, kernel, bias, y, {inputs.shape(0), kernel.shape(2), kernel.shape(3), 1, window});
+  run_input_gradient(op, inputs, kernel, bias, y,
+                     {inputs.shape(0), kernel.shape(2), kernel.shape(3), 1, window, winograd_allowed});
   return y;
 }
 
@@ -146,7 +157,7 @@ Array conv2d_kernel_gradient(const Array& inputs, const Array& dy, const Sides& 
   if (kernel_size.size() != 2) throw ValueError(message(op, ": kernel_size must be (height, width)"));
   const Window window = sliding_window(op, "kernel", spatial(inputs), kernel_size, strides, padding, dilation);
   check_shape(op, "dy", dy, {inputs.shape(0), window.height.out, window.width.out, dy.shape(3)});
-  const Conv2dShape shape{inputs.shape(0), inputs.shape(3), dy.shape(3), groups, window};
+  const Conv2dShape shape{inputs.shape(0), inputs.shape(3), dy.shape(3), groups, window, winograd_allowed};
   Array dw = Array::empty({kernel_size[0], kernel_size[1], shape.in_channels / groups, shape.out_channels},
                           inputs.dtype(), inputs.device());
   if (dw.size() == 0) return dw;
@@ -195,6 +206,8 @@ Array conv2d_bias_gradient(const Array& dy) {
 }  // namespace
 
 void bind_conv2d(py::module_& m) {
+  m.def("_winograd", [] { return winograd_allowed.load(); });
+  m.def("_set_winograd", [](bool allowed) { winograd_allowed = allowed; }, "allowed"_a);
   m.def("conv2d_forward", &conv2d_forward, "inputs"_a, "kernel"_a, "bias"_a, "strides"_a, "padding"_a, "dilation"_a,
         "groups"_a, "activation"_a = "linear", "keep_sum"_a = false, releases_gil());
   m.def("conv2d_activation_gradient", &conv2d_activation_gradient, "saved"_a, "dy"_a, "activation"_a, "want_bias"_a,

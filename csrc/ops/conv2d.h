@@ -22,6 +22,7 @@ struct Conv2dShape {
   int64_t out_channels;  // in all groups together
   int64_t groups;
   Window window;
+  bool winograd;  // allowed, in float32, where the shape makes it pay
 };
 
 template <typename T>

@@ -241,6 +241,117 @@ TRANSPOSE_REFUSED = (
 
 ARGUMENTS = ("inputs", "kernel", "bias")
 
+# --- Winograd's algorithm: the same op, in float32 from 16 channels on, with a bound of its own ------------------
+
+
+def winograd_matrices(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """|A^T|, |G| and |B^T| of F(side x side, 3 x 3): Cook and Toom's formulas for our points and infinity."""
+    points = np.array([0, 1, -1] if side == 2 else [0, 5 / 8, -5 / 8, 3 / 2, -3 / 2])
+    n = len(points)
+    others = [np.delete(points, i) for i in range(n)]
+    at = np.array([[p**k for p in points] + [float(k == side - 1)] for k in range(side)])
+    g = np.array([[p**k / np.prod(p - o) for k in range(3)] for p, o in zip(points, others, strict=True)] + [[0, 0, 1]])
+    bt = np.array([[*np.poly(o)[::-1], 0] for o in others] + [np.poly(points)[::-1]])
+    return np.abs(at), np.abs(g), np.abs(bt)
+
+
+def tiles_of(x: np.ndarray, pads: Any, outs: tuple[int, int], side: int, reach: int) -> np.ndarray:
+    """Patches of side + reach inputs for each tile of side outputs: (N, tile rows, tile columns, patch, patch, C)."""
+    rows, columns = (-(-o // side) for o in outs)
+    padded = np.zeros((x.shape[0], rows * side + reach, columns * side + reach, x.shape[3]))
+    top, left = pads
+    inside = x[:, max(-top, 0) :, max(-left, 0) :]
+    height, width = (min(inside.shape[1 + i], padded.shape[1 + i] - max(p, 0)) for i, p in enumerate((top, left)))
+    padded[:, max(top, 0) : max(top, 0) + height, max(left, 0) : max(left, 0) + width] = inside[:, :height, :width]
+    size = side + reach
+    return np.stack(
+        [
+            np.stack([padded[:, i * side : i * side + size, j * side : j * side + size] for j in range(columns)], 1)
+            for i in range(rows)
+        ],
+        1,
+    )
+
+
+def winograd_size(x: np.ndarray, w: np.ndarray, pads: Any, outs: tuple[int, int]) -> np.ndarray:
+    """How large the terms of a correlation get on the way, for the worse of the tile sizes."""
+    sizes = []
+    for side in (2, 4):
+        at, g, bt = winograd_matrices(side)
+        v = np.einsum("ai,bj,nrsijc->nrsabc", bt, bt, tiles_of(np.abs(x), pads, outs, side, 2), optimize=True)
+        u = np.einsum("ai,bj,ijco->abco", g, g, np.abs(w), optimize=True)
+        m = np.einsum("nrsabc,abco->nrsabo", v, u, optimize=True)
+        y = np.einsum("ka,lb,nrsabo->nrkslo", at, at, m, optimize=True)
+        whole = (y.shape[0], y.shape[1] * side, y.shape[3] * side, y.shape[5])
+        sizes.append(y.reshape(whole)[:, : outs[0], : outs[1]])
+    return np.maximum(*sizes)
+
+
+def winograd_kernel_size(x: np.ndarray, dy: np.ndarray, pads: Any) -> np.ndarray:
+    sizes, outs = [], (dy.shape[1], dy.shape[2])
+    for side in (2, 4):
+        at, g, bt = winograd_matrices(side)
+        v = np.einsum("ai,bj,nrsijc->nrsabc", bt, bt, tiles_of(np.abs(x), pads, outs, side, 2), optimize=True)
+        d = np.einsum("ka,lb,nrsklo->nrsabo", at, at, tiles_of(np.abs(dy), (0, 0), outs, side, 0), optimize=True)
+        p = np.einsum("nrsabc,nrsabo->abco", v, d, optimize=True)
+        sizes.append(np.einsum("ai,bj,abco->ijco", g, g, p, optimize=True))
+    return np.maximum(*sizes)
+
+
+TRANSFORMS = 32  # roundings in the transforms of inputs, kernel and outputs
+
+
+def winograd_parts(call: Call) -> tuple[np.ndarray, np.ndarray, tuple[int, int], tuple[int, int]]:
+    inputs, kernel = (np.asarray(call.arrays[k], np.float64) for k in ("inputs", "kernel"))
+    axes = window_axes(inputs.shape[1:3], kernel.shape[:2], (1, 1), call.options["padding"], (1, 1))
+    return inputs, kernel, (axes[0].before, axes[1].before), (axes[0].out, axes[1].out)
+
+
+def winograd_sums(call: Call, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    plain = Call(call.arrays, {**call.options, "activation": None})
+    (z,) = run(rv.ops.conv2d, plain, "float64", "reference")
+    size = winograd_size(*winograd_parts(call)) + (0 if call.arrays["bias"] is None else np.abs(call.arrays["bias"]))
+    return z, gamma(kernel_length(call) + TRANSFORMS, eps) * size + smallest(eps)
+
+
+def winograd_bound(call: Call, expected: list[np.ndarray], eps: float) -> list[Any]:
+    return activated_bound(call.options["activation"], *winograd_sums(call, eps), expected[0], eps)
+
+
+def winograd_gradient_bound(
+    call: Call, dys: list[np.ndarray], expected: dict[str, np.ndarray], eps: float
+) -> dict[str, Any]:
+    size, error = activated_gradient_error(call.options["activation"], *winograd_sums(call, eps), dys[0], eps)
+    plain = Call(call.arrays, {**call.options, "activation": None}).absolute()
+    through = run_backward(rv.ops.conv2d, plain, ARGUMENTS, [error], "float64", "reference")
+    x, w, pads, _ = winograd_parts(call)
+    rotated, room = w[::-1, ::-1].transpose(0, 1, 3, 2), (2 - pads[0], 2 - pads[1])
+    own = {
+        "inputs": winograd_size(size, rotated, room, x.shape[1:3]),
+        "kernel": winograd_kernel_size(x, size, pads),
+        "bias": size.sum((0, 1, 2)),
+    }
+    length = gradient_lengths(call)
+    return {k: through[k] + gamma(length[k] + TRANSFORMS, eps) * own[k] + smallest(eps) for k in expected}
+
+
+@st.composite
+def winograd_calls(draw: Any) -> Call:
+    seed = draw(seeds)
+    channels, outs = draw(st.sampled_from([16, 17, 32, 39])), draw(st.sampled_from([16, 19, 33, 64]))
+    size = (draw(st.integers(3, 18)), draw(st.integers(3, 18)))
+    side = st.integers(0, 3)
+    padding = draw(st.sampled_from(["valid", "same", ((draw(side), draw(side)), (draw(side), draw(side)))]))
+    images = draw(st.sampled_from([0, 1, 2, 3, 15]))
+    arrays: dict[str, Any] = {
+        "inputs": normal((images, *size, channels), seed),
+        "kernel": normal((3, 3, channels, outs), seed + 1),
+        "bias": normal((outs,), seed + 2) if draw(st.booleans()) else None,
+    }
+    activation = draw(st.sampled_from([None, "relu", "tanh", "silu"]))
+    return Call(arrays, dict(strides=1, padding=padding, dilation=1, groups=1, activation=activation))
+
+
 SPECS = [
     OpSpec(
         op=rv.ops.conv2d,
@@ -252,6 +363,16 @@ SPECS = [
         integers=calls(integers=True),
         refused=REFUSED,
         twice=True,
+    ),
+    OpSpec(
+        name="conv2d_winograd",
+        op=rv.ops.conv2d,
+        calls=winograd_calls(),
+        bound=winograd_bound,
+        gradients=ARGUMENTS,
+        gradient_bound=winograd_gradient_bound,
+        gradient_calls=calls(small=True),
+        nan=False,
     ),
     OpSpec(
         op=rv.ops.conv2d_transpose,

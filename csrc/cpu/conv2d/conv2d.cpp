@@ -20,6 +20,7 @@ void forward(const T* x, const T* w, const T* bias, T* y, const Conv2dShape& sha
   c.rows = {h.size, h.window, h.stride, h.dilation, h.before, h.out};
   c.columns = {v.size, v.window, v.stride, v.dilation, v.before, v.out};
   c.groups = shape.groups;
+  c.winograd = shape.winograd;
   c.in_channels = in;
   c.out_channels = out;
   c.weight_strides = {v.window * in * shape.out_channels, in * shape.out_channels, shape.out_channels, 1, out};
@@ -64,6 +65,7 @@ void input_gradient(const T* dy, const T* w, const T* bias, T* dx, const Conv2dS
   c.bias = bias;
   c.images = shape.images;
   c.groups = shape.groups;
+  c.winograd = shape.winograd;
   c.in_channels = out;
   c.out_channels = in;
   const int64_t row = v.size * shape.in_channels;

@@ -1,82 +1,9 @@
-#include "cpu/conv2d/correlation.h"
+#include "cpu/conv2d/correlation_tile.h"
+#include "cpu/conv2d/pack_weights.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
 namespace {
-
-// Stretches of the source that are contiguous under the kernel, relative to an output pixel's first tap:
-// one per kernel row where columns lie side by side, else one per tap.
-struct Runs {
-  int64_t count;
-  int64_t length;
-  const int64_t* offsets;
-  int64_t per_row;  // of the kernel
-};
-
-template <typename T>
-struct Tile {
-  const T* source;
-  const int64_t* source_offsets;  // per pixel
-  T* output;
-  const int64_t* output_offsets;  // per pixel
-  Runs runs;
-  const T* bias;
-  const T* panel;  // one row per source element of the runs
-  int64_t columns;
-  bool relu;
-};
-
-// kRows pixels x kVectors vectors of output channels, in registers over the whole sum.
-template <typename T, int kRows, int kVectors>
-void multiply_tile(const Tile<T>& tile) {
-  constexpr int64_t kPanel = kVectors * kWidth<T>;
-  Vec<T> sum[kRows][kVectors];
-#pragma GCC unroll 16
-  for (int m = 0; m < kRows; ++m) {
-    for (int v = 0; v < kVectors; ++v) sum[m][v] = load(tile.bias + v * kWidth<T>);
-  }
-  const T* panel = tile.panel;
-  for (int64_t run = 0; run < tile.runs.count; ++run) {
-    const T* source = tile.source + tile.runs.offsets[run];
-    const T* pixel[kRows];
-#pragma GCC unroll 16
-    for (int m = 0; m < kRows; ++m) pixel[m] = source + tile.source_offsets[m];
-#pragma GCC unroll 2
-    for (int64_t i = 0; i < tile.runs.length; ++i) {
-      Vec<T> b[kVectors];
-      for (int v = 0; v < kVectors; ++v) b[v] = load(panel + v * kWidth<T>);
-      panel += kPanel;
-#pragma GCC unroll 16
-      for (int m = 0; m < kRows; ++m) {
-        const Vec<T> a = broadcast(pixel[m][i]);
-        for (int v = 0; v < kVectors; ++v) sum[m][v] = fma(a, b[v], sum[m][v]);
-      }
-    }
-  }
-  if (tile.relu) {
-#pragma GCC unroll 16
-    for (int m = 0; m < kRows; ++m) {
-      for (int v = 0; v < kVectors; ++v) sum[m][v] = max(sum[m][v], Vec<T>{});
-    }
-  }
-#pragma GCC unroll 16
-  for (int m = 0; m < kRows; ++m)
-    store_columns<T, kVectors>(tile.output + tile.output_offsets[m], sum[m], tile.columns);
-}
-
-template <typename T>
-using TileFunction = void (*)(const Tile<T>&);
-
-template <typename T>
-TileFunction<T> tile_function(int vectors, int64_t rows) {
-#define RANVIER_ONE(R) multiply_tile<T, R, 1>
-#define RANVIER_TWO(R) multiply_tile<T, R, 2>
-  static const TileFunction<T> table[2][kMaxTile] = {{RANVIER_TILE_HEIGHTS(RANVIER_ONE)},
-                                                     {RANVIER_TILE_HEIGHTS(RANVIER_TWO)}};
-#undef RANVIER_ONE
-#undef RANVIER_TWO
-  return table[vectors - 1][rows - 1];
-}
 
 // The driver's plan for one call.
 template <typename T>
@@ -106,11 +33,8 @@ void pack_panel(const Plan<T>& plan, int64_t group, int64_t panel, T* out) {
   for (int64_t i = 0; i < c.rows.taps; ++i) {
     for (int64_t j = 0; j < c.columns.taps; ++j) {
       const T* tap = weights + i * c.weight_strides.row + j * c.weight_strides.column;
-      for (int64_t k = 0; k < c.in_channels; ++k, tap += c.weight_strides.in) {
-        for (int64_t o = 0; o < columns; ++o) out[o] = tap[o * c.weight_strides.out];
-        for (int64_t o = columns; o < width; ++o) out[o] = T(0);
-        out += width;
-      }
+      pack_tap(c.weight_strides, tap, 0, c.in_channels, columns, width, out);
+      out += c.in_channels * width;
     }
   }
 }
@@ -168,14 +92,14 @@ TapRange taps_of_row(const CorrelationAxis& axis, int64_t output) {
 
 // One panel for neighbouring rows that see the same kernel rows: tiles of nearly equal height.
 template <typename T>
-void multiply_rows(const Block& block, int64_t from_row, int64_t to_row, int vectors, Tile<T> tile) {
+void multiply_rows(const Block& block, int64_t from_row, int64_t to_row, int vectors, CorrelationTile<T> tile) {
   const int64_t pixels = (to_row - from_row) * block.row_pixels, start = from_row * block.row_pixels;
   const int64_t tiles = ceil_div(pixels, kMaxTile);
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t from = pixels * t / tiles, to = pixels * (t + 1) / tiles;
     tile.source_offsets = block.source_offsets + start + from;
     tile.output_offsets = block.output_offsets + start + from;
-    tile_function<T>(vectors, to - from)(tile);
+    correlation_tile(T{}, vectors, to - from)(tile);
   }
 }
 
@@ -187,7 +111,7 @@ void multiply_block(const Plan<T>& plan, const Block& block, const T* source, co
     for (int64_t p = 0; p < plan.panels.count(); ++p) {
       const int64_t width = plan.panels.width(p);
       const T* bias = plan.packed + group * plan.packed_group + plan.panels.first(p) * (plan.depth + 1);
-      Tile<T> tile{};
+      CorrelationTile<T> tile{};
       tile.source = source + group * c.in_channels;
       tile.output = output + group * c.out_channels + plan.panels.first(p);
       tile.bias = bias;
@@ -277,6 +201,17 @@ void choose_blocks(Plan<T>& plan) {
   }
 }
 
+// 0: the direct sum.
+int64_t side_of(const Correlation<float>& c) {
+  const bool fits = c.winograd && c.groups == 1 && c.rows.taps == 3 && c.columns.taps == 3 && c.rows.stride == 1 &&
+                    c.columns.stride == 1 && c.rows.dilation == 1 && c.columns.dilation == 1;
+  return fits ? winograd_side(c.images, c.rows.out, c.columns.out, c.in_channels, c.out_channels) : 0;
+}
+int64_t side_of(const Correlation<double>&) { return 0; }
+
+void correlate_by_winograd(const Correlation<float>& c, int64_t side) { correlate_winograd(c, side); }
+void correlate_by_winograd(const Correlation<double>&, int64_t) {}
+
 template <typename T>
 void correlate_any(Correlation<T> c) {
   if (c.images == 0 || c.rows.out == 0 || c.columns.out == 0 || c.out_channels == 0) return;
@@ -287,6 +222,7 @@ void correlate_any(Correlation<T> c) {
   c.columns = touching_taps(c.columns, &skipped);
   c.weights += skipped * c.weight_strides.column;
   if (c.rows.taps > 0 && c.columns.taps > 0 && c.groups > 1 && c.in_channels == 1) return correlate_depthwise(c);
+  if (const int64_t side = side_of(c)) return correlate_by_winograd(c, side);
   if (c.rows.taps == 0 || c.columns.taps == 0) {  // nothing but bias
     c.rows.taps = c.columns.taps = 0;
     c.rows.size = c.columns.size = c.rows.pad = c.columns.pad = 0;

@@ -49,6 +49,7 @@ struct Correlation {
   int64_t groups;
   int64_t in_channels;   // per group
   int64_t out_channels;  // per group
+  bool winograd;         // where it pays
   WeightStrides weight_strides;
   OutputStrides output_strides;
 };
@@ -59,6 +60,13 @@ void correlate(const Correlation<double>& correlation);
 // For one input channel per group (taps already trimmed): vectors of channels instead of a matrix product.
 void correlate_depthwise(const Correlation<float>& correlation);
 void correlate_depthwise(const Correlation<double>& correlation);
+
+// The side of the output tiles, 2 or 4, with which Winograd's algorithm costs less than the direct sum, or 0.
+int64_t winograd_side(int64_t images, int64_t rows, int64_t columns, int64_t in_channels, int64_t out_channels);
+// By Winograd's algorithm with output tiles of that side: 3x3 taps, stride and dilation 1, one group.
+void correlate_winograd(const Correlation<float>& correlation, int64_t outputs);
+
+void kernel_gradient_winograd(const float* x, const float* dy, float* dw, const Conv2dShape& shape, int64_t outputs);
 
 // Where it is no part of the kernels that write the row.
 void activate_row(Activation activation, float* row, int64_t n);

@@ -1,71 +1,8 @@
-#include "cpu/conv2d/correlation.h"
+#include "cpu/conv2d/gradient_tile.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
 namespace {
-
-// dw as a matrix product over pixels: a tile of (tap, input channel) rows x two vectors of output channels
-// stays in registers over a block of pixels, then goes back to its private sum. Blocks and chunks of blocks
-// follow from the shape alone, and the chunks' sums are added in order: the thread count changes no bit.
-template <typename T>
-struct Tile {
-  const T* x;
-  const int64_t* offsets;  // per tile row: where its first pixel lies
-  const T* dy;
-  T* sums;  // kRows x kVectors vectors
-  bool first;
-  int64_t images, rows, columns;
-  int64_t x_image, x_row, x_column;
-  int64_t dy_image, dy_row, dy_column;
-};
-
-template <typename T, int kRows, int kVectors, bool kContiguous>
-void gradient_tile(const Tile<T>& tile) {
-  Vec<T> sum[kRows][kVectors];
-#pragma GCC unroll 16
-  for (int m = 0; m < kRows; ++m) {
-    for (int v = 0; v < kVectors; ++v) {
-      sum[m][v] = tile.first ? Vec<T>{} : load(tile.sums + (m * kVectors + v) * kWidth<T>);
-    }
-  }
-  for (int64_t n = 0; n < tile.images; ++n) {
-    for (int64_t p = 0; p < tile.rows; ++p) {
-      const T* x = tile.x + n * tile.x_image + p * tile.x_row;
-      const T* dy = tile.dy + n * tile.dy_image + p * tile.dy_row;
-      const T* row[kContiguous ? 1 : kRows];
-#pragma GCC unroll 16
-      for (int m = 0; m < (kContiguous ? 1 : kRows); ++m) row[m] = x + tile.offsets[m];
-      for (int64_t q = 0, i = 0; q < tile.columns; ++q, i += tile.x_column) {
-        Vec<T> b[kVectors];
-        for (int v = 0; v < kVectors; ++v) b[v] = load(dy + v * kWidth<T>);
-        dy += tile.dy_column;
-#pragma GCC unroll 16
-        for (int m = 0; m < kRows; ++m) {
-          const Vec<T> a = broadcast(kContiguous ? row[0][i + m] : row[m][i]);
-          for (int v = 0; v < kVectors; ++v) sum[m][v] = fma(a, b[v], sum[m][v]);
-        }
-      }
-    }
-  }
-#pragma GCC unroll 16
-  for (int m = 0; m < kRows; ++m) {
-    for (int v = 0; v < kVectors; ++v) store(tile.sums + (m * kVectors + v) * kWidth<T>, sum[m][v]);
-  }
-}
-
-template <typename T>
-using TileFunction = void (*)(const Tile<T>&);
-
-template <typename T, bool kContiguous>
-TileFunction<T> tile_function(int vectors, int64_t rows) {
-#define RANVIER_ONE(R) gradient_tile<T, R, 1, kContiguous>
-#define RANVIER_TWO(R) gradient_tile<T, R, 2, kContiguous>
-  static const TileFunction<T> table[2][kMaxTile] = {{RANVIER_TILE_HEIGHTS(RANVIER_ONE)},
-                                                     {RANVIER_TILE_HEIGHTS(RANVIER_TWO)}};
-#undef RANVIER_ONE
-#undef RANVIER_TWO
-  return table[vectors - 1][rows - 1];
-}
 
 constexpr int64_t kBlockPixels = 256;   // a panel of dy for these fits in L1
 constexpr int64_t kChunkPixels = 4096;  // worth a private dw
@@ -113,10 +50,10 @@ int64_t* make_offsets(const Plan<T>& plan) {
 
 // A block's images and rows, its source, and the strides that a tile needs.
 template <typename T>
-Tile<T> open_block(const Plan<T>& plan, int64_t block) {
+GradientTile<T> open_block(const Plan<T>& plan, int64_t block) {
   const int64_t image = block / plan.row_blocks * plan.block_images;
   const int64_t begin = block % plan.row_blocks * plan.block_rows;
-  Tile<T> tile{};
+  GradientTile<T> tile{};
   tile.images = min_of(plan.block_images, plan.images - image);
   tile.rows = min_of(plan.block_rows, plan.rows.out - begin);
   tile.columns = plan.columns.out;
@@ -147,7 +84,7 @@ Tile<T> open_block(const Plan<T>& plan, int64_t block) {
 // One panel of dy, dense and filled up with zeros: where it is narrower than its vectors, and where enough
 // tiles read it that the far pitch of many channels, which maps to few sets of L1, costs more than a copy.
 template <typename T>
-void pack_panel(Tile<T>& tile, int64_t columns, int64_t width) {
+void pack_panel(GradientTile<T>& tile, int64_t columns, int64_t width) {
   const int64_t pixels = tile.rows * tile.columns;
   T* packed = static_cast<T*>(thread_scratch(kScratchC, sizeof(T) * tile.images * pixels * width));
   for (int64_t n = 0; n < tile.images; ++n) {
@@ -167,12 +104,12 @@ void pack_panel(Tile<T>& tile, int64_t columns, int64_t width) {
 
 // Adds a block to the tiles begin..end of all (group, panel, tile) triples of a chunk's sums.
 template <typename T>
-void add_block(const Plan<T>& plan, const Tile<T>& block, int64_t begin, int64_t end, bool first, T* sums) {
+void add_block(const Plan<T>& plan, const GradientTile<T>& block, int64_t begin, int64_t end, bool first, T* sums) {
   for (int64_t unit = begin; unit < end;) {
     const int64_t panel_index = unit / plan.tiles;
     const int64_t group = panel_index / plan.panels.count(), panel = panel_index % plan.panels.count();
     const int64_t width = plan.panels.width(panel), columns = plan.panels.columns(panel);
-    Tile<T> tile = block;
+    GradientTile<T> tile = block;
     tile.first = first;
     tile.dy += group * plan.out_channels + plan.panels.first(panel);
     const int64_t readers = min_of(end, (panel_index + 1) * plan.tiles) - unit;
@@ -188,7 +125,7 @@ void add_block(const Plan<T>& plan, const Tile<T>& block, int64_t begin, int64_t
       tile.offsets = plan.offsets + from;
       tile.sums = panel_sums + from * width;
       const int vectors = plan.panels.vectors(panel);
-      (plan.contiguous ? tile_function<T, true> : tile_function<T, false>)(vectors, to - from)(tile);
+      gradient_tile(T{}, vectors, to - from, plan.contiguous)(tile);
     }
   }
 }
@@ -279,6 +216,12 @@ void kernel_gradient_any(const T* x, const T* dy, T* dw, const Conv2dShape& shap
 }  // namespace
 
 void kernel_gradient(const float* x, const float* dy, float* dw, const Conv2dShape& shape) {
+  const WindowAxis &h = shape.window.height, &v = shape.window.width;
+  const auto plain = [](const WindowAxis& axis) { return axis.window == 3 && axis.stride == 1 && axis.dilation == 1; };
+  if (shape.winograd && shape.groups == 1 && plain(h) && plain(v)) {
+    const int64_t side = winograd_side(shape.images, h.out, v.out, shape.in_channels, shape.out_channels);
+    if (side != 0) return kernel_gradient_winograd(x, dy, dw, shape, side);
+  }
   kernel_gradient_any(x, dy, dw, shape);
 }
 void kernel_gradient(const double* x, const double* dy, double* dw, const Conv2dShape& shape) {
