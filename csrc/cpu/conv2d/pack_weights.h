@@ -14,9 +14,9 @@ template <typename T>
 void pack_tap(const WeightStrides& strides, const T* tap, int64_t begin, int64_t count, int64_t columns, int64_t width,
               T* out) {
   if (strides.out == 1) {
-    pack_b_panel(tap + begin * strides.in, strides.in, count, columns, width, out);
+    pack_rows(tap + begin * strides.in, strides.in, count, columns, width, out);
   } else if (strides.in == 1) {  // a rotated kernel
-    pack_transposed_b_panel(tap + begin, strides.out, count, columns, width, out);
+    pack_transposed(tap + begin, strides.out, count, columns, width, out);
   } else {
     for (int64_t k = 0; k < count; ++k, out += width) {
       for (int64_t o = 0; o < width; ++o) {
