@@ -1,13 +1,55 @@
 #include "ops/conv2d.h"
 
 #include "cpu/conv2d/correlation.h"
+#include "ops/gemm.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
+
+extern const PerType<GemmKernels> gemm_kernels;
+
 namespace {
+
+// 1x1 kernels with stride 1: a product of matrices with a row per pixel.
+bool is_pointwise(const Conv2dShape& shape) {
+  const auto plain = [](const WindowAxis& axis) {
+    return axis.window == 1 && axis.stride == 1 && axis.before == 0 && axis.out == axis.size;
+  };
+  const int64_t pixels = shape.images * shape.window.height.out * shape.window.width.out;
+  return shape.groups == 1 && plain(shape.window.height) && plain(shape.window.width) && pixels > 0 &&
+         shape.in_channels > 0 && shape.out_channels > 0;
+}
+
+template <typename T>
+void multiply(GemmArguments<T> product, const T* a, int64_t lda, const T* b, int64_t ldb, T* c) {
+  product.a = a;
+  product.lda = lda;
+  product.b = b;
+  product.ldb = ldb;
+  product.c = c;
+  product.ldc = product.n;
+  gemm_kernels.template get<T>().gemm(product);
+}
+
+template <typename T>
+GemmArguments<T> product_of(int64_t m, int64_t n, int64_t k) {
+  GemmArguments<T> product;
+  product.m = m;
+  product.n = n;
+  product.k = k;
+  return product;
+}
+
+int64_t pixels_of(const Conv2dShape& shape) { return shape.images * shape.window.height.out * shape.window.width.out; }
 
 template <typename T>
 void forward(const T* x, const T* w, const T* bias, T* y, const Conv2dShape& shape, Activation activation) {
+  if (is_pointwise(shape)) {
+    GemmArguments<T> product = product_of<T>(pixels_of(shape), shape.out_channels, shape.in_channels);
+    product.bias = bias;
+    product.activation = activation;
+    return multiply(product, x, shape.in_channels, w, shape.out_channels, y);
+  }
   const WindowAxis &h = shape.window.height, &v = shape.window.width;
   const int64_t in = shape.in_channels / shape.groups, out = shape.out_channels / shape.groups;
   Correlation<T> c{};
@@ -57,6 +99,12 @@ Phase make_phase(const WindowAxis& w, int64_t start) {
 // Also conv2d_transpose_forward, which is why there may be a bias.
 template <typename T>
 void input_gradient(const T* dy, const T* w, const T* bias, T* dx, const Conv2dShape& shape) {
+  if (is_pointwise(shape)) {
+    GemmArguments<T> product = product_of<T>(pixels_of(shape), shape.in_channels, shape.out_channels);
+    product.transpose_b = true;
+    product.bias = bias;
+    return multiply(product, dy, shape.out_channels, w, shape.out_channels, dx);
+  }
   const WindowAxis &h = shape.window.height, &v = shape.window.width;
   const int64_t in = shape.in_channels / shape.groups, out = shape.out_channels / shape.groups;
   const int64_t tap = in * shape.out_channels;  // elements of w
@@ -87,12 +135,20 @@ void input_gradient(const T* dy, const T* w, const T* bias, T* dx, const Conv2dS
   }
 }
 
+template <typename T>
+void gradient_of_kernel(const T* x, const T* dy, T* dw, const Conv2dShape& shape) {
+  if (!is_pointwise(shape)) return kernel_gradient(x, dy, dw, shape);
+  GemmArguments<T> product = product_of<T>(shape.in_channels, shape.out_channels, pixels_of(shape));
+  product.transpose_a = true;
+  multiply(product, x, shape.in_channels, dy, shape.out_channels, dw);
+}
+
 }  // namespace
 
 extern const PerType<Conv2dKernels> conv2d_kernels;
 const PerType<Conv2dKernels> conv2d_kernels = {
-    {forward<float>, input_gradient<float>, kernel_gradient, conv2d_activation_gradient},
-    {forward<double>, input_gradient<double>, kernel_gradient, conv2d_activation_gradient},
+    {forward<float>, input_gradient<float>, gradient_of_kernel<float>, conv2d_activation_gradient},
+    {forward<double>, input_gradient<double>, gradient_of_kernel<double>, conv2d_activation_gradient},
 };
 
 }  // namespace RANVIER_ISA

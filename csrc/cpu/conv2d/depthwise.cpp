@@ -69,11 +69,21 @@ RANVIER_INLINE void correlate_pixels(const Row<T>& row, int64_t q, int64_t c, in
   }
 }
 
-template <typename T, bool kWhole>
-void correlate_row(const Row<T>& row, int64_t pixels, int64_t c, int64_t left) {
+// All channels of kPixels neighbours: their sources lie side by side, and stay in L1 for the row below.
+template <typename T, int kPixels>
+void correlate_channels(const Row<T>& row, int64_t q) {
+  int64_t c = 0;
+  for (; c + kWidth<T> <= row.channels; c += kWidth<T>) correlate_pixels<T, kPixels, true>(row, q, c, kWidth<T>);
+  if (c < row.channels) correlate_pixels<T, kPixels, false>(row, q, c, row.channels - c);
+}
+
+template <typename T>
+void correlate_row(const Row<T>& row, int64_t pixels) {
   int64_t q = 0;
-  for (; q + 8 <= pixels; q += 8) correlate_pixels<T, 8, kWhole>(row, q, c, left);
-  for (; q < pixels; ++q) correlate_pixels<T, 1, kWhole>(row, q, c, left);
+  for (; q + 8 <= pixels; q += 8) correlate_channels<T, 8>(row, q);
+  if (q + 4 <= pixels) correlate_channels<T, 4>(row, q), q += 4;
+  if (q + 2 <= pixels) correlate_channels<T, 2>(row, q), q += 2;
+  if (q < pixels) correlate_channels<T, 1>(row, q);
 }
 
 template <typename T>
@@ -95,6 +105,7 @@ const T* pack_weights(const Correlation<T>& c, int64_t channels) {
 
 // Output rows of one image per task: their source rows, copied where padding is needed, overlap.
 constexpr int64_t kBlockRows = 8;
+constexpr int64_t kStripPixels = 32;  // whose sources stay in L1 over all channels
 
 template <typename T>
 void correlate_depthwise_any(const Correlation<T>& c) {
@@ -119,9 +130,7 @@ void correlate_depthwise_any(const Correlation<T>& c) {
                  c.output + image * c.output_strides.image + from * c.output_strides.row,
                  c.output_strides.column};
       for (int64_t p = 0; p < rows; ++p) {
-        int64_t v = 0;
-        for (; v + kWidth<T> <= channels; v += kWidth<T>) correlate_row<T, true>(row, c.columns.out, v, kWidth<T>);
-        if (v < channels) correlate_row<T, false>(row, c.columns.out, v, channels - v);
+        correlate_row(row, c.columns.out);
         if (c.activation.kind != ActivationKind::Linear)
           activate_row(c.activation, row.output, c.columns.out * channels);
         row.source += c.rows.stride * strip.columns * channels;
@@ -168,7 +177,8 @@ void kernel_gradient_depthwise_any(const T* x, const T* dy, T* dw, const Conv2dS
   const int64_t channels = shape.out_channels, taps = rows.taps * columns.taps, size = taps * channels;
   const int64_t repeats = channels / shape.groups, row_blocks = ceil_div(rows.out, kBlockRows);
   const int64_t blocks = shape.images * row_blocks;
-  const int64_t chunks = max_of(1, min_of(min_of(16, blocks), shape.images * rows.out * columns.out / 1024));
+  const int64_t chunks =
+      max_of(1, min_of(min_of(16, blocks), shape.images * rows.out * columns.out * channels / 32768));
   T* sums = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * chunks * size));
   parallel(0, chunks, 1, [&](int64_t begin, int64_t end) {
     int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchC, sizeof(int64_t) * taps));
@@ -185,10 +195,14 @@ void kernel_gradient_depthwise_any(const T* x, const T* dy, T* dw, const Conv2dS
           const T* source = strip.source + p * rows.stride * strip.columns * channels;
           const T* gradient = dy + (image * rows.out + from + p) * columns.out * channels;
           const int64_t step = columns.stride * channels;
-          for (int64_t c = 0; c < channels; c += kWidth<T>) {
-            const int64_t left = min_of(kWidth<T>, channels - c);
-            (left == kWidth<T> ? add_taps<T, true> : add_taps<T, false>)(source + c, offsets, taps, step, gradient + c,
-                                                                         columns.out, channels, left, sum + c);
+          for (int64_t q = 0; q < columns.out; q += kStripPixels) {
+            const int64_t pixels = min_of(kStripPixels, columns.out - q);
+            for (int64_t c = 0; c < channels; c += kWidth<T>) {
+              const int64_t left = min_of(kWidth<T>, channels - c);
+              (left == kWidth<T> ? add_taps<T, true> : add_taps<T, false>)(source + q * step + c, offsets, taps, step,
+                                                                           gradient + q * channels + c, pixels,
+                                                                           channels, left, sum + c);
+            }
           }
         }
       }

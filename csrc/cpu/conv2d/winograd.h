@@ -148,11 +148,14 @@ void transform_input_tile(const float* image, int64_t height, int64_t width, int
                           int64_t column, const float* zeros, float* v, int64_t position) {
   constexpr int kSide = Winograd<kOutputs>::kSide;
   const float* pixels[kSide][kSide];
+  const bool whole = row >= 0 && column >= 0 && row + kSide <= height && column + kSide <= width;
+  const int64_t first = (row * width + column) * channels;
   for (int i = 0; i < kSide; ++i) {
     for (int j = 0; j < kSide; ++j) {
+      pixels[i][j] = image + first + (i * width + j) * channels;
+      if (whole) continue;
       const int64_t y = row + i, x = column + j;
-      const bool inside = y >= 0 && y < height && x >= 0 && x < width;
-      pixels[i][j] = inside ? image + (y * width + x) * channels : zeros;
+      if (y < 0 || y >= height || x < 0 || x >= width) pixels[i][j] = zeros;
     }
   }
   const auto transform = [](const V* d, V* out) { Winograd<kOutputs>::input(d, out); };
