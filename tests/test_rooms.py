@@ -48,6 +48,11 @@ def test_where_prints_places(capsys: pytest.CaptureFixture[str], monkeypatch: py
         assert int(number) >= 1
 
 
+@pytest.mark.parametrize("family", ["gemm", "conv2d", "softmax", "norm"])
+def test_where_leads_to_the_ladder(family: str) -> None:
+    assert {"ladder", "story of the ladder"} <= {place.room for place in rooms.find(family, ROOT)}
+
+
 def test_where_refuses_unknown_ops(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert cli.main(["where", "conv4d"]) == 1

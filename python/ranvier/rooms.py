@@ -36,6 +36,9 @@ ROOMS = {
     "benchmark": "benchmarks/ops/{family}.py",
 }
 
+# Rooms that only some families have: the teaching ladders.
+MORE_ROOMS = {"ladder": "csrc/cpu/ladder/{family}.cpp", "story of the ladder": "docs/ladder-{family}.md"}
+
 
 @dataclass(frozen=True)
 class Place:
@@ -94,7 +97,7 @@ def find(op: str, root: Path | None = None) -> list[Place]:
         raise ValueError(f"no op is called {op!r}; the ops are {', '.join(sorted(families))}")
     base = root or source_root()
     places = []
-    for room, pattern in ROOMS.items():
+    for room, pattern in {**ROOMS, **MORE_ROOMS}.items():
         hits = []
         for path in _files(base, pattern, families[op]):
             for number, line in enumerate(path.read_text().splitlines(), 1):

@@ -108,6 +108,61 @@ def measure(
     return rows, ceilings
 
 
+def run_variants(arguments: argparse.Namespace, command: str) -> int:
+    """The teaching ladders."""
+    from ranvier.bench import ladder
+
+    names = [ladder.FAMILIES.get(name, name) for name in arguments.what or ladder.CLIMBS]
+    unknown = [name for name in names if name not in ladder.CLIMBS]
+    if unknown:
+        raise ValueError(f"--variants: {', '.join(unknown)} has no ladder; there are {', '.join(ladder.CLIMBS)}")
+    peers, asked = peers_of(arguments.peers), shapes_of(arguments.shapes or "")
+    climbs = []
+    for count in numbers_of(arguments.threads) if arguments.threads else [_core.num_threads()]:
+        set_threads(count)
+        roof = measure_ceilings()
+        print(report.heading(roof), flush=True)
+        for name in names:
+            shapes = ladder.CLIMBS[name].shapes
+            fitting = [{**shapes[0], **shape} for shape in asked if set(shape) <= set(shapes[0])]
+            for shape in fitting or shapes:
+                heights = ladder.climb(name, shape, arguments.repeats, peers)
+                climbs.append((heights, roof))
+                print(ladder.table(heights, roof), flush=True)
+    if arguments.json:
+        report.save(
+            arguments.json, command, [roof for _, roof in climbs], [h for heights, _ in climbs for h in heights]
+        )
+    if arguments.plot:
+        from ranvier.bench.plot import climb
+
+        climb(climbs, arguments.plot, f"{describe()['processor']}, {describe()['isa']}: {command}")
+    return 0
+
+
+def run_training(arguments: argparse.Namespace, command: str) -> int:
+    """Whole training steps."""
+    from ranvier.bench import training
+
+    names = arguments.what[1:] or list(training.NETWORKS)
+    unknown = [name for name in names if name not in training.NETWORKS]
+    if unknown:
+        raise ValueError(f"train: no network is called {', '.join(unknown)}; there are {', '.join(training.NETWORKS)}")
+    peers, rows, ceilings = peers_of(arguments.peers), [], []
+    for count in numbers_of(arguments.threads) if arguments.threads else [_core.num_threads()]:
+        set_threads(count)
+        ceilings.append(measure_ceilings())
+        print(report.heading(ceilings[-1]), flush=True)
+        here = [peer for peer in peers if peer != "jax" or count == describe()["cores"]]
+        for name in names:
+            row, notes = training.train(name, here, arguments.repeats)
+            rows.append(row)
+            print(training.line(row, notes), flush=True)
+    if arguments.json:
+        report.save(arguments.json, command, ceilings, rows)
+    return 0
+
+
 def run_ops(arguments: argparse.Namespace, command: str) -> int:
     """Ops beside their peers."""
     peers, asked = peers_of(arguments.peers), shapes_of(arguments.shapes or "")
@@ -149,7 +204,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.repeats < 1:
             raise ValueError(f"--repeats: expected a positive number, got {arguments.repeats}")
-        return run_ops(arguments, command)
+        if arguments.what[:1] == ["train"]:
+            return run_training(arguments, command)
+        return (run_variants if arguments.variants else run_ops)(arguments, command)
     except (ValueError, ImportError) as error:
         print(f"ranvier bench: {error}", file=sys.stderr)
         return 1

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import _core, rooms
+from ranvier.bench.machine import settle
 
 Thunk = Callable[[], Any]
 Shape = dict[str, Any]
@@ -136,18 +137,6 @@ def _seconds_of(thunk: Thunk, calls: int) -> float:
     for _ in range(calls):
         thunk()
     return (time.perf_counter() - start) / calls
-
-
-def settle(slice_seconds: float = 0.004, limit: float = 0.4) -> None:
-    """Waits until this process uses no processor: a library's workers spin on after a call and rob the next one.
-
-    PyTorch's spin for some 5 ms, OpenBLAS's for 30 to 100; a fixed pause long enough for all would be a waste.
-    """
-    for _ in range(int(limit / slice_seconds)):
-        used = time.process_time()
-        time.sleep(slice_seconds)
-        if time.process_time() - used < slice_seconds / 10:
-            return
 
 
 PATIENCE = 2.0  # seconds; a slow contender gets fewer repeats, but three at least

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.bench.harness import Row
+from ranvier.bench.ladder import Height, rate
 from ranvier.bench.machine import Ceilings
 from ranvier.bench.report import duration, words
 
@@ -119,4 +120,38 @@ def picture(rows: Sequence[Row], ceilings: Sequence[Ceilings], path: str, subtit
         threads = f"{roof.threads} thread{'s' if roof.threads > 1 else ''}"
         axes[-1].set_title(f"Ranvier beside its peers, {threads}, {group[0].dtype}")
     figure.supxlabel(subtitle, fontsize=8, color=GREY)
+    figure.savefig(path)
+
+
+def climb(climbs: Sequence[tuple[Sequence[Height], Ceilings]], path: str, subtitle: str) -> None:
+    """One panel per ladder and shape: a bar per step, log scale, with its gain over the step before."""
+    figure = new_figure(8.5, sum(1.5 + 0.36 * len(heights) for heights, _ in climbs))
+    sizes = [len(heights) + 2 for heights, _ in climbs]
+    for axes, (heights, roof) in zip(
+        figure.subplots(len(climbs), 1, squeeze=False, height_ratios=sizes)[:, 0], climbs, strict=True
+    ):
+        steps = [height for height in heights if height.name[0].isdigit()]
+        values = [rate(height, roof)[0] for height in heights]
+        unit = rate(heights[0], roof)[1]
+        ceiling = roof.gflops if unit == "GFLOP/s" else roof.gbytes
+        middle = np.arange(len(heights))[::-1]
+        colours = [COLOURS.get(height.name, COLOURS["ranvier"]) for height in heights]
+        faint = [1.0 if height in steps or height.name in COLOURS else 0.65 for height in heights]
+        for y, value, colour, alpha in zip(middle, values, colours, faint, strict=True):
+            axes.barh(y, value, 0.72, color=colour, alpha=alpha)
+        for i, (y, value, height) in enumerate(zip(middle, values, heights, strict=True)):
+            text = f"{value:.3g}" + (f"   x{height.gain:.1f}" if 0 < i < len(steps) else "")
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+            axes.text(value * 1.04, y, text, va="center", fontsize=8, bbox=box)
+        axes.axvline(ceiling, color=GREY, linewidth=1, linestyle=":")
+        axes.text(
+            ceiling * 0.98, -0.75, f"ceiling {ceiling:.0f} {unit}", color=GREY, fontsize=7.5, va="top", ha="right"
+        )
+        axes.set_xscale("log")
+        axes.set_yticks(middle, [height.name for height in heights], fontsize=9)
+        axes.set(xlim=(min(values) / 2, max(ceiling, *values) * 2.2), ylim=(-1.2, len(heights) - 0.4), xlabel=unit)
+        threads = f"{roof.threads} thread{'s' if roof.threads > 1 else ''}"
+        axes.set_title(f"{heights[0].ladder}: {words(heights[0].shape)}, {threads}", fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel(subtitle, fontsize=7, color=GREY)
     figure.savefig(path)
