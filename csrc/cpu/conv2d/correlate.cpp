@@ -205,7 +205,13 @@ void choose_blocks(Plan<T>& plan) {
 int64_t side_of(const Correlation<float>& c) {
   const bool fits = c.winograd && c.groups == 1 && c.rows.taps == 3 && c.columns.taps == 3 && c.rows.stride == 1 &&
                     c.columns.stride == 1 && c.rows.dilation == 1 && c.columns.dilation == 1;
-  return fits ? winograd_side(c.images, c.rows.out, c.columns.out, c.in_channels, c.out_channels) : 0;
+  if (!fits) return 0;
+  int64_t row_taps = 0;
+  for (int64_t row = 0; row < c.rows.out; ++row) {
+    const TapRange taps = taps_of_row(c.rows, row);
+    row_taps += taps.end - taps.begin;
+  }
+  return winograd_side(c.images, c.rows.out, c.columns.out, row_taps, c.in_channels, c.out_channels);
 }
 int64_t side_of(const Correlation<double>&) { return 0; }
 

@@ -61,8 +61,10 @@ void correlate(const Correlation<double>& correlation);
 void correlate_depthwise(const Correlation<float>& correlation);
 void correlate_depthwise(const Correlation<double>& correlation);
 
-// The side of the output tiles, 2 or 4, with which Winograd's algorithm costs less than the direct sum, or 0.
-int64_t winograd_side(int64_t images, int64_t rows, int64_t columns, int64_t in_channels, int64_t out_channels);
+// The side of the output tiles, 2 or 4, with which Winograd's algorithm costs less than the direct sum, or 0. row_taps:
+// kernel rows that do not lie in padding, over all output rows; the direct sum skips the others.
+int64_t winograd_side(int64_t images, int64_t rows, int64_t columns, int64_t row_taps, int64_t in_channels,
+                      int64_t out_channels);
 // By Winograd's algorithm with output tiles of that side: 3x3 taps, stride and dilation 1, one group.
 void correlate_winograd(const Correlation<float>& correlation, int64_t outputs);
 

@@ -219,7 +219,7 @@ void kernel_gradient(const float* x, const float* dy, float* dw, const Conv2dSha
   const WindowAxis &h = shape.window.height, &v = shape.window.width;
   const auto plain = [](const WindowAxis& axis) { return axis.window == 3 && axis.stride == 1 && axis.dilation == 1; };
   if (shape.winograd && shape.groups == 1 && plain(h) && plain(v)) {
-    const int64_t side = winograd_side(shape.images, h.out, v.out, shape.in_channels, shape.out_channels);
+    const int64_t side = winograd_side(shape.images, h.out, v.out, 3 * h.out, shape.in_channels, shape.out_channels);
     if (side != 0) return kernel_gradient_winograd(x, dy, dw, shape, side);
   }
   kernel_gradient_any(x, dy, dw, shape);

@@ -249,11 +249,12 @@ void run(const Correlation<float>& c) {
 
 // Costs in multiply-adds of a vector's lane, from the shape alone: an element of a transformed tile costs some 16 of
 // them, one of transformed weights 12, and of weights that the direct sum packs 24 (measured on one core with AVX-512).
-int64_t winograd_side(int64_t images, int64_t rows, int64_t columns, int64_t in_channels, int64_t out_channels) {
+int64_t winograd_side(int64_t images, int64_t rows, int64_t columns, int64_t row_taps, int64_t in_channels,
+                      int64_t out_channels) {
   if (in_channels < 16 || out_channels < 16 || images * rows * columns == 0) return 0;
   const double in = static_cast<double>(ceil_div(in_channels, 16) * 16);
   const double out = static_cast<double>(ceil_div(out_channels, 16) * 16);
-  double least = 9 * in * out * (static_cast<double>(images * rows * columns) + 24);
+  double least = in * out * (3 * static_cast<double>(images * row_taps * columns) + 9 * 24);
   int64_t best = 0;
   for (int64_t side = 2; side <= 4; side += 2) {
     const double tiles = static_cast<double>(winograd_tiles(side, images, rows, columns).count);
