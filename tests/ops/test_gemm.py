@@ -12,13 +12,16 @@ from ranvier import _core
 from tests.ops.test_specs import ISAS, MACHINES, on
 from tests.opspec import gamma
 
-# Blocks end after 384 (192 in float64) in k, after some 320 columns, after 4, 6 or 12 rows; packing starts at a
-# few tiles of rows and at rows of B longer than 2 KB, and A's panels are copied where its rows lie 1 KB apart.
+# Blocks end after 384 to 576 (half of that in float64) in k, after some 320 columns, after 4, 6 or 12 rows; packing
+# starts at the second row of tiles and at rows of B longer than 1 KB, and A's panels are copied where its rows lie
+# 1 KB apart. Few rows or columns are dot products, a long sum for little C goes by parts, a vector by sums of rows.
 SHAPES = [
     *[(13, 33, k) for k in (191, 192, 193, 383, 384, 385, 577, 769)],
     *[(14, n, 200) for n in (319, 320, 321, 511, 513, 641, 1000)],
     *[(m, 70, 50) for m in (2, 3, 4, 5, 6, 7, 11, 12, 13, 23, 25, 36, 37, 39, 511, 515)],
     *[(40, 600, 256), (300, 300, 300), (515, 97, 256), (1, 700, 300), (2, 700, 300), (700, 1, 300), (700, 2, 300)],
+    *[(130, 10, 512), (70, 3, 97), (5, 12, 130), (3, 130, 97), (6, 131, 70), (30, 40, 2500), (14, 20, 3001)],
+    *[(1, 70, 5000), (1, 600, 3000), (5000, 1, 70), (1, 5000, 30), (1, 3, 20000), (1, 1, 1)],
 ]
 TRANSPOSED = [(False, False), (False, True), (True, False), (True, True)]
 
@@ -97,3 +100,30 @@ def test_zero_inner_size_gives_zeros_and_the_bias() -> None:
         np.testing.assert_array_equal(rv.ops.matmul(np.ones((3, 0)), np.ones((0, 20))).numpy(), np.zeros((3, 20)))
         y = rv.ops.dense(np.ones((3, 0)), np.ones((0, 2)), np.array([1.0, -2.0]), activation="relu")
         np.testing.assert_array_equal(y.numpy(), [[1, 0]] * 3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_of_columns(dtype: str) -> None:
+    """One strip or several, registers or L1, one piece or chunks of rows: exact on integers, the same bits anywhere."""
+    rng = np.random.default_rng(11)
+    for rows, columns in [
+        (0, 5),
+        (3, 0),
+        (1, 1),
+        (7, 1000),
+        (4099, 65),
+        (5003, 32),
+        (70001, 3),
+        (300, 5000),
+        (3000, 70),
+    ]:
+        whole = rng.integers(-9, 10, (rows, columns)).astype(dtype)
+        real = rng.normal(size=(rows, columns)).astype(dtype)
+        bits: dict[str, np.ndarray] = {}
+        for machine in MACHINES:
+            on(machine)
+            np.testing.assert_array_equal(_core.column_sums(rv.Tensor(whole).array).numpy(), whole.sum(0))
+            ours = _core.column_sums(rv.Tensor(real).array).numpy()
+            np.testing.assert_array_equal(ours, bits.setdefault(machine[0], ours))
+            bound = gamma(rows, float(np.finfo(dtype).eps)) * np.abs(real.astype(np.float64)).sum(0)
+            assert (np.abs(ours - real.astype(np.float64).sum(0)) <= 2 * bound).all()

@@ -127,6 +127,42 @@ void multiply_vector(const GemmArguments<T>& g) {
   finish(g, sums);
 }
 
+// Would vectors along a few columns of C be so empty that vectors along k, and a reduction of each, are better?
+template <typename T>
+bool few_columns(const GemmArguments<T>& g) {
+  constexpr int64_t kInL1 = 32 * 1024 / sizeof(T);
+  return !g.transpose_a && g.n <= 16 && g.k >= 4 * kWidth<T> && g.n * g.k <= kInL1 &&
+         4 * g.n <= 3 * ceil_div(g.n, kWidth<T>) * kWidth<T>;
+}
+
+// A few columns, or a few rows that would have a large B transposed for them.
+template <typename T>
+bool is_few(const GemmArguments<T>& g) {
+  if (few_columns(g)) return true;
+  return g.transpose_b && g.m < g.n && g.m <= 6 && g.k >= 4 * kWidth<T>;
+}
+
+template <typename T>
+void multiply_few(const GemmArguments<T>& g) {
+  const bool columns = few_columns(g);
+  const int64_t few = columns ? g.n : g.m;
+  const bool copies = columns ? !g.transpose_b : g.transpose_a;  // the few must lie along k
+  const T* source = columns ? g.b : g.a;
+  const int64_t ld = columns ? g.ldb : g.lda;
+  const int64_t padded = ceil_div(g.k, kWidth<T>) * kWidth<T>;
+  FewDots<T> dots = {columns ? g.a : g.b, columns ? g.lda : g.ldb, source, ld, few, g.k, room_for_sums(g), 1, 1};
+  (columns ? dots.many_step : dots.few_step) = g.n;
+  if (copies) {
+    T* copy = static_cast<T*>(thread_scratch(kScratchA, sizeof(T) * static_cast<uint64_t>(few * padded)));
+    pack_transposed(source, ld, few, g.k, padded, copy);
+    dots.few = copy;
+    dots.few_ld = padded;
+  }
+  const int64_t grain = max_of(8, ceil_div(131072, few * g.k));
+  parallel(0, columns ? g.m : g.n, grain, [&](int64_t begin, int64_t end) { dots.run(begin, end); });
+  finish(g, dots.out);
+}
+
 // Into how many parts the sum is cut where C has too few tiles to share.
 template <typename T>
 int64_t parts_of_sum(const GemmArguments<T>& g) {
@@ -166,6 +202,7 @@ template <typename T>
 void gemm(const GemmArguments<T>& product) {
   if (product.m == 0 || product.n == 0) return;
   if (product.m == 1 || (product.n == 1 && product.ldc == 1)) return multiply_vector(product);
+  if (is_few(product)) return multiply_few(product);
   const int64_t parts = parts_of_sum(product);
   if (parts > 1) return multiply_parts(product, parts);
   multiply_tiles(product);
