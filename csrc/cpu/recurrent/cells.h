@@ -23,15 +23,15 @@ struct Advance {
   }
 };
 
-// sums: i, f, g, o.
+// sums: i, f, g, o, `stride` apart.
 template <typename T>
-RANVIER_INLINE void advance_lstm(const Advance<T>& at, const T* sums, int64_t unit, int64_t lanes) {
+RANVIER_INLINE void advance_lstm(const Advance<T>& at, const T* sums, int64_t stride, int64_t unit, int64_t lanes) {
   T* state = at.p.c + at.row * at.p.sizes.units + unit;
   const Vec<T> c = load_partial(state, lanes);
-  const Vec<T> i = gate_sigmoid(load(sums));
-  const Vec<T> f = gate_sigmoid(load(sums + kWidth<T>));
-  const Vec<T> g = gate_tanh(load(sums + 2 * kWidth<T>));
-  const Vec<T> o = gate_sigmoid(load(sums + 3 * kWidth<T>));
+  const Vec<T> i = gate_sigmoid(load_partial(sums, lanes));
+  const Vec<T> f = gate_sigmoid(load_partial(sums + stride, lanes));
+  const Vec<T> g = gate_tanh(load_partial(sums + 2 * stride, lanes));
+  const Vec<T> o = gate_sigmoid(load_partial(sums + 3 * stride, lanes));
   const Vec<T> next = fma(f, c, i * g);
   store_partial(state, next, lanes);
   store_partial<T>(at.after + unit, o * gate_tanh(next), lanes);
@@ -55,13 +55,14 @@ RANVIER_INLINE void finish_gru(const Advance<T>& at, Vec<T> z, Vec<T> r, Vec<T> 
   at.keep(3, unit, factor, lanes);
 }
 
-// sums: x's part of h, z, r, the state's part of h.
+// The sums of z, r, x's part of h, and the state's part of h.
 template <typename T>
-RANVIER_INLINE void advance_gru(const Advance<T>& at, const T* sums, int64_t unit, int64_t lanes) {
-  const Vec<T> z = gate_sigmoid(load(sums + kWidth<T>));
-  const Vec<T> r = gate_sigmoid(load(sums + 2 * kWidth<T>));
-  const Vec<T> factor = load(sums + 3 * kWidth<T>);
-  finish_gru<T>(at, z, r, gate_tanh(fma(r, factor, load(sums))), factor, unit, lanes);
+RANVIER_INLINE void advance_gru(const Advance<T>& at, const T* of_z, const T* of_r, const T* of_h, const T* of_factor,
+                                int64_t unit, int64_t lanes) {
+  const Vec<T> z = gate_sigmoid(load_partial(of_z, lanes));
+  const Vec<T> r = gate_sigmoid(load_partial(of_r, lanes));
+  const Vec<T> factor = load_partial(of_factor, lanes);
+  finish_gru<T>(at, z, r, gate_tanh(fma(r, factor, load_partial(of_h, lanes))), factor, unit, lanes);
 }
 
 // reset_after=False, first half. sums: x's part of h, z, r; z and r are replaced by the gates.
@@ -85,7 +86,8 @@ RANVIER_INLINE void advance_reset_gru(const Advance<T>& at, const T* sums, const
 template <typename T, typename F>
 RANVIER_INLINE void apply(const T* sums, T* after, int64_t count, const F& f) {
   for (int64_t j = 0; j < count; j += kWidth<T>) {
-    store_partial<T>(after + j, f(load(sums + j)), min_of(kWidth<T>, count - j));
+    const int64_t lanes = min_of(kWidth<T>, count - j);
+    store_partial<T>(after + j, f(load_partial(sums + j, lanes)), lanes);
   }
 }
 

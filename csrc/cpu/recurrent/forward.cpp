@@ -221,8 +221,9 @@ class Forward {
     T* z = sums + r * width_ + i * of_h_.step;
     const int64_t unit = i * kWidth<T>, lanes = min_of(kWidth<T>, s_.units - unit);
     switch (s_.cell) {
-      case RecurrentCell::Lstm: return advance_lstm(at, z, unit, lanes);
-      case RecurrentCell::Gru: return advance_gru(at, z, unit, lanes);
+      case RecurrentCell::Lstm: return advance_lstm(at, z, kWidth<T>, unit, lanes);
+      case RecurrentCell::Gru:
+        return advance_gru(at, z + kWidth<T>, z + 2 * kWidth<T>, z, z + 3 * kWidth<T>, unit, lanes);
       case RecurrentCell::GruResetBefore: return reset_gru(at, z, work.reset + r * padded_units_, unit, lanes);
       case RecurrentCell::SimpleRnn: break;
     }

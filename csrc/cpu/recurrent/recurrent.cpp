@@ -7,7 +7,9 @@ namespace {
 
 template <typename T>
 void forward(const RecurrentForward<T>& p) {
-  if (p.sizes.batch > 0) run_forward(p);
+  if (p.sizes.batch == 0) return;
+  if (p.sizes.steps == 1 && p.sizes.cell != RecurrentCell::GruResetBefore) return run_single(p);
+  run_forward(p);
 }
 
 template <typename T>

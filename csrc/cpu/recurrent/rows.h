@@ -9,6 +9,9 @@ namespace RANVIER_ISA {
 
 void run_forward(const RecurrentForward<float>& p);
 void run_forward(const RecurrentForward<double>& p);
+// A sequence of one step, for which packing the weights would cost more than it brings.
+void run_single(const RecurrentForward<float>& p);
+void run_single(const RecurrentForward<double>& p);
 void run_backward(const RecurrentBackward<float>& p);
 void run_backward(const RecurrentBackward<double>& p);
 

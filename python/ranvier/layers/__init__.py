@@ -41,12 +41,12 @@ from ranvier.layers.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
 from ranvier.layers.pooling import MaxPooling2D as MaxPooling2D
 from ranvier.layers.recurrent import GRU as GRU
 from ranvier.layers.recurrent import LSTM as LSTM
-from ranvier.layers.recurrent import RNN as RNN
 from ranvier.layers.recurrent import SimpleRNN as SimpleRNN
 from ranvier.layers.recurrent_cells import GRUCell as GRUCell
 from ranvier.layers.recurrent_cells import LSTMCell as LSTMCell
 from ranvier.layers.recurrent_cells import SimpleRNNCell as SimpleRNNCell
 from ranvier.layers.recurrent_cells import StackedRNNCells as StackedRNNCells
+from ranvier.layers.recurrent_rnn import RNN as RNN
 from ranvier.layers.recurrent_wrappers import Bidirectional as Bidirectional
 from ranvier.layers.recurrent_wrappers import TimeDistributed as TimeDistributed
 from ranvier.layers.recurrent_wrappers import Wrapper as Wrapper
