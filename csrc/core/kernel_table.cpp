@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "core/error.h"
+#include "core/own_kernels.h"
 
 namespace ranvier {
 
@@ -92,7 +93,7 @@ const Entry& chosen() {
 
 }  // namespace
 
-const KernelTable& cpu_kernels() { return *chosen().table; }
+const KernelTable& cpu_kernels() { return with_own_kernels(*chosen().table); }
 std::string chosen_isa() { return chosen().name; }
 
 std::vector<std::string> built_isas() {

@@ -1,6 +1,7 @@
 // Threads, instruction sets, memory and build facts for Python.
 #include "core/allocator.h"
 #include "core/kernel_table.h"
+#include "core/own_kernels.h"
 #include "core/parallel.h"
 #include "ops/binding.h"
 
@@ -43,6 +44,10 @@ void bind_runtime(py::module_& m) {
   m.def("_isa", &chosen_isa);
   m.def("_usable_isas", &usable_isas);
   m.def("_set_isa", &set_isa, "name"_a);
+  m.def("_use_kernels", &use_kernels, "path"_a);
+  m.def("_reset_kernels", &reset_kernels);
+  m.def("_enable_own_kernels", &enable_own_kernels, "on"_a);
+  m.def("_own_kernels", &own_kernels);
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, "threads"_a, releases_gil());
   m.def("default_num_threads", &default_num_threads);

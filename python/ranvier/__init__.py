@@ -9,6 +9,7 @@ from ranvier import constraints as constraints
 from ranvier import cuda as cuda
 from ranvier import datasets as datasets
 from ranvier import initializers as initializers
+from ranvier import kernels as kernels
 from ranvier import layers as layers
 from ranvier import losses as losses
 from ranvier import metrics as metrics

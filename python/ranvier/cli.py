@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import ranvier as rv
 from ranvier.bench import command as bench
+from ranvier.kernels import command as kernel
 
 
 def usage(arguments: argparse.Namespace) -> int:
@@ -72,6 +73,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--download", action="store_true", help="fetch MNIST (11 MB) if it is not here")
     command.add_argument("--picture", default="ranvier-quickstart.png", help="where to draw (default: %(default)s)")
     command.set_defaults(run=quickstart)
+
+    command = commands.add_parser("kernel", help="kernels of your own in the place of ours: new, build, test, bench")
+    kernel.add_arguments(command)
 
     command = commands.add_parser("bench", help="measure our kernels beside NumPy, PyTorch and JAX")
     bench.add_arguments(command)

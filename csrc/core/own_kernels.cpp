@@ -1,0 +1,155 @@
+#include "core/own_kernels.h"
+
+#include <dlfcn.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "core/error.h"
+#include "core/own_kernel.h"
+#include "ops/activation.h"
+#include "ops/ceiling.h"
+#include "ops/conv2d.h"
+#include "ops/elementwise.h"
+#include "ops/embedding.h"
+#include "ops/gemm.h"
+#include "ops/ladder.h"
+#include "ops/loss.h"
+#include "ops/norm.h"
+#include "ops/optimizer.h"
+#include "ops/pool2d.h"
+#include "ops/random.h"
+#include "ops/recurrent.h"
+#include "ops/reduce.h"
+#include "ops/shape.h"
+#include "ops/softmax.h"
+
+namespace ranvier {
+namespace {
+
+// A copy of the parts that may be replaced, and a table over them; the other parts are the base's.
+struct OwnTable {
+  PerType<ActivationKernels> activation;
+  PerType<Conv2dKernels> conv2d;
+  ElementwiseKernels elementwise;
+  EmbeddingKernels embedding;
+  PerType<GemmKernels> gemm;
+  PerType<LossKernels> loss;
+  PerType<NormKernels> norm;
+  PerType<OptimizerKernels> optimizer;
+  PerType<Pool2dKernels> pool2d;
+  PerType<RecurrentKernels> recurrent;
+  ReduceKernels reduce;
+  ShapeKernels shape;
+  PerType<SoftmaxKernels> softmax;
+  KernelTable table;
+
+  explicit OwnTable(const KernelTable& base)
+      : activation(base.activation),
+        conv2d(base.conv2d),
+        elementwise(base.elementwise),
+        embedding(base.embedding),
+        gemm(base.gemm),
+        loss(base.loss),
+        norm(base.norm),
+        optimizer(base.optimizer),
+        pool2d(base.pool2d),
+        recurrent(base.recurrent),
+        reduce(base.reduce),
+        shape(base.shape),
+        softmax(base.softmax),
+        table{activation, base.ceiling, conv2d, elementwise, embedding, gemm,   base.ladder, loss,
+              norm,       optimizer,    pool2d, base.random, recurrent, reduce, shape,       softmax} {}
+
+  // A family's struct and its size; {nullptr, 0} for a name that has none.
+  std::pair<void*, std::size_t> part(const std::string& family) {
+    const std::map<std::string, std::pair<void*, std::size_t>> parts = {
+        {"activation", {&activation, sizeof(activation)}},
+        {"conv2d", {&conv2d, sizeof(conv2d)}},
+        {"elementwise", {&elementwise, sizeof(elementwise)}},
+        {"embedding", {&embedding, sizeof(embedding)}},
+        {"gemm", {&gemm, sizeof(gemm)}},
+        {"loss", {&loss, sizeof(loss)}},
+        {"norm", {&norm, sizeof(norm)}},
+        {"optimizer", {&optimizer, sizeof(optimizer)}},
+        {"pool2d", {&pool2d, sizeof(pool2d)}},
+        {"recurrent", {&recurrent, sizeof(recurrent)}},
+        {"reduce", {&reduce, sizeof(reduce)}},
+        {"shape", {&shape, sizeof(shape)}},
+        {"softmax", {&softmax, sizeof(softmax)}},
+    };
+    const auto found = parts.find(family);
+    return found == parts.end() ? std::pair<void*, std::size_t>{nullptr, 0} : found->second;
+  }
+};
+
+std::mutex g_mutex;
+std::vector<std::pair<std::string, const OwnKernel*>> g_used;      // paths
+std::map<const KernelTable*, std::unique_ptr<OwnTable>> g_tables;  // by base, made when first asked for
+std::vector<std::unique_ptr<OwnTable>> g_retired;                  // another thread may still run their kernels
+std::atomic<bool> g_enabled{false};
+
+// Tables made so far no longer hold what is in use; they are kept, for calls under way.
+void retire_tables() {
+  for (auto& [base, table] : g_tables) g_retired.push_back(std::move(table));
+  g_tables.clear();
+}
+
+}  // namespace
+
+std::string use_kernels(const std::string& path) {
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) throw ValueError(message("kernels: cannot load ", path, ": ", dlerror()));
+  const auto* kernel = static_cast<const OwnKernel*>(dlsym(library, "ranvier_kernel"));
+  if (kernel == nullptr) throw ValueError(message("kernels: ", path, " exports no RANVIER_KERNEL"));
+  if (std::string(kernel->version) != RANVIER_VERSION) {
+    throw ValueError(message("kernels: ", path, " was built for Ranvier ", kernel->version, ", this is ",
+                             RANVIER_VERSION, "; build it again"));
+  }
+  OwnTable trial(cpu_kernels());
+  const auto [part, size] = trial.part(kernel->family);
+  if (part == nullptr) throw ValueError(message("kernels: there is no family '", kernel->family, "' to replace"));
+  if (size != kernel->size) {
+    throw ValueError(message("kernels: ", path, " was built with other headers (", kernel->size,
+                             " bytes of kernels for ", kernel->family, ", expected ", size, "); build it again"));
+  }
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  g_used.emplace_back(path, kernel);
+  retire_tables();
+  g_enabled = true;
+  return kernel->family;
+}
+
+void reset_kernels() {
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  g_enabled = false;
+  g_used.clear();
+  retire_tables();
+}
+
+void enable_own_kernels(bool on) {
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  g_enabled = on && !g_used.empty();
+}
+
+std::vector<std::pair<std::string, std::string>> own_kernels() {
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const auto& [path, kernel] : g_used) found.emplace_back(kernel->family, path);
+  return found;
+}
+
+const KernelTable& with_own_kernels(const KernelTable& base) {
+  if (!g_enabled.load(std::memory_order_acquire)) return base;
+  const std::lock_guard<std::mutex> lock(g_mutex);
+  std::unique_ptr<OwnTable>& own = g_tables[&base];
+  if (!own) {
+    own = std::make_unique<OwnTable>(base);
+    for (const auto& [path, kernel] : g_used) kernel->install(own->part(kernel->family).first);
+  }
+  return own->table;
+}
+
+}  // namespace ranvier
