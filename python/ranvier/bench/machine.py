@@ -52,8 +52,9 @@ class Ceilings:
         return self.gflops / (2 if dtype == "float64" else 1)
 
     def seconds(self, flops: float, nbytes: float, dtype: str = "float32") -> float:
-        """The least time that so many flops, and so many bytes from memory, can take."""
-        return max(flops / self.peak(dtype), nbytes / self.gbytes) / 1e9
+        """The least time that so many flops and bytes can take; less than a MiB a thread may stay in the caches."""
+        cached = self.gbytes_cached > 0 and nbytes <= self.threads << 20
+        return max(flops / self.peak(dtype), nbytes / (self.gbytes_cached if cached else self.gbytes)) / 1e9
 
 
 def settle(slice_seconds: float = 0.004, limit: float = 0.4) -> None:
