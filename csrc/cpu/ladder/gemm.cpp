@@ -41,8 +41,8 @@ void loop_order(const float* a, const float* b, float* c, int64_t m, int64_t n, 
 
 // 3. Cache blocking: step 2 reads all of B, 4 MiB, for every row of A, more than the second-level cache holds. Cut B
 // into blocks of 64 x 256 floats, 64 KiB, and let all rows of A pass over a block before the next: B comes from memory
-// once. (Goto and van de Geijn 2008.) One multiply-add at a time asks for 16 GB/s of B, which the third-level cache
-// delivers, so this step alone gains nothing; the vectors of step 5 would ask for thirty times as much.
+// once. (Goto and van de Geijn 2008.) One multiply-add at a time asks for some 10 GB/s of B, which the third-level
+// cache delivers, so this step alone gains nothing; the vectors of step 5 would ask for thirty times as much.
 void cache_blocking(const float* a, const float* b, float* c, int64_t m, int64_t n, int64_t k) {
   constexpr int64_t kBlockRows = 64, kBlockWidth = 256;
   for (int64_t p0 = 0; p0 < k; p0 += kBlockRows) {

@@ -55,10 +55,9 @@ def _convolution_flops(images: int, size: int, channels: int, filters: int) -> f
 
 
 def _relu_batch_norm(x: Any, gamma: Any, beta: Any) -> Any:
-    """The production kernels: batch norm, then relu (two calls where the op has no fused activation)."""
+    """The production kernel, which also keeps moving averages and what the gradient will need."""
     mean, variance = (_core.Array.zeros([x.shape[1]], "float32") for _ in range(2))
-    y = _core.batch_norm_forward(x, gamma, beta, mean, variance, True)[0]
-    return _core.relu_forward(y)
+    return _core.batch_norm_forward(x, gamma, beta, mean, variance, True, activation="relu")
 
 
 CLIMBS = {

@@ -34,7 +34,7 @@ def ceiling_line(ceilings: Ceilings) -> str:
 
 def duration(seconds: float) -> str:
     """Three digits and a unit."""
-    scale, unit = next((s, u) for s, u in ((1e6, "us"), (1e3, "ms"), (1.0, "s")) if seconds * s < 10_000 or s == 1.0)
+    scale, unit = next((s, u) for s, u in ((1e6, "us"), (1e3, "ms"), (1.0, "s")) if seconds * s < 1000 or s == 1.0)
     value = seconds * scale
     return f"{value:.{max(0, 2 - int(math.log10(max(value, 0.1))))}f} {unit}"
 
