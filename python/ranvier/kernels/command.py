@@ -7,7 +7,9 @@ import dataclasses
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ranvier import _core, kernels
 from ranvier.kernels.project import DEVICES, Project, build, include_folder, new, suite_folder
@@ -38,12 +40,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         verb.set_defaults(run=_guarded(run))
 
 
-def _guarded(run: object) -> object:
+def _guarded(run: Callable[[argparse.Namespace], int | None]) -> Callable[[argparse.Namespace], int]:
     """What the user can mend is one line, not a traceback."""
 
     def guarded(arguments: argparse.Namespace) -> int:
         try:
-            return int(run(arguments) or 0)  # type: ignore[operator]
+            return run(arguments) or 0
         except (OSError, ValueError, RuntimeError) as error:
             print(f"ranvier kernel: {error}", file=sys.stderr)
             return 1
@@ -64,13 +66,12 @@ def _build(arguments: argparse.Namespace) -> None:
 def _test(arguments: argparse.Namespace) -> int:
     library = build(arguments.folder)
     suite = suite_folder()
+    package = Path(_core.__file__).parents[1]
     environment = {
         **os.environ,
         "RANVIER_KERNELS": str(library),
         "RANVIER_SPECS": Project(Path(arguments.folder)).family,
-        "PYTHONPATH": os.pathsep.join(
-            [str(suite), str(Path(_core.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-        ),
+        "PYTHONPATH": os.pathsep.join([str(suite), str(package), os.environ.get("PYTHONPATH", "")]),
     }
     options = ["-q", "-p", "no:cacheprovider", f"--rootdir={suite}", *arguments.pytest]
     command = [sys.executable, "-m", "pytest", *options, str(suite / "tests" / "ops" / "test_specs.py")]
@@ -87,8 +88,8 @@ def _bench(arguments: argparse.Namespace) -> None:
     name = project.folder.resolve().name
     for _, bench in selected(arguments.ops or [project.family]):
 
-        def prepare(bench: object = bench, **shape: object) -> dict[str, object]:
-            thunks = bench.prepare(**shape)  # type: ignore[attr-defined]
+        def prepare(bench: Any = bench, **shape: Any) -> dict[str, Any]:
+            thunks = bench.prepare(**shape)
             return {**thunks, name: kernels.contender(thunks["ranvier"])}
 
         rows = list(run_bench(dataclasses.replace(bench, prepare=prepare), arguments.repeats))

@@ -109,13 +109,10 @@ def new(family: str, folder: str | os.PathLike[str], device: str = "cpu") -> Pat
     from ranvier.rooms import FAMILIES
 
     if device not in DEVICES:
-        raise ValueError(
-            f"kernel new: device {device!r} is not supported in this version; there are {', '.join(DEVICES)}"
-        )
-    if family not in FAMILIES or family == "random":
-        raise ValueError(
-            f"kernel new: {family!r} is no family; there are {', '.join(f for f in FAMILIES if f != 'random')}"
-        )
+        raise ValueError(f"kernel new: device {device!r} is not supported in this version; use {' or '.join(DEVICES)}")
+    families = [name for name in FAMILIES if name != "random"]  # whose bits are fixed: there is nothing to choose
+    if family not in families:
+        raise ValueError(f"kernel new: {family!r} is no family; there are {', '.join(families)}")
     target = Path(folder)
     if (target / "kernel.cpp").exists():
         raise FileExistsError(f"kernel new: {target / 'kernel.cpp'} is there already")
@@ -123,9 +120,8 @@ def new(family: str, folder: str | os.PathLike[str], device: str = "cpu") -> Pat
     template = _HERE / "templates" / f"{family}.cpp"
     text = template.read_text() if template.exists() else _generic(family)
     (target / "kernel.cpp").write_text(text)
-    (target / "kernel.toml").write_text(
-        '# Compiler flags; what a shared library needs is added.\nflags = ["-O3", "-march=native"]\n'
-    )
+    flags = '# Compiler flags; what a shared library needs is added.\nflags = ["-O3", "-march=native"]\n'
+    (target / "kernel.toml").write_text(flags)
     (target / ".gitignore").write_text("build/\n")
     return target
 
