@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, MutableMapping
-from types import FrameType, TracebackType
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -29,99 +26,10 @@ from ranvier.models.data import (
     train_validation_split,
 )
 from ranvier.models.data import unpack_x_y_sample_weight as unpack
+from ranvier.models.interrupt import Interrupt
+from ranvier.models.logs import LazyLogs, as_number
 from ranvier.models.replay import Replay, reason_against
 from ranvier.tensor import Tensor
-
-
-class LazyLogs(MutableMapping[str, Any]):
-    """Names and floats of a batch, read from the device when somebody looks."""
-
-    __slots__ = ("_read", "_values")
-
-    def __init__(self, read: Callable[[], dict[str, Any]]) -> None:
-        self._read = read
-        self._values: dict[str, Any] | None = None
-
-    def fresh(self) -> LazyLogs:
-        """The same names, to be read anew."""
-        return LazyLogs(self._read)
-
-    @property
-    def values_now(self) -> dict[str, Any]:
-        """The values, read at most once."""
-        if self._values is None:
-            self._values = self._read()
-        return self._values
-
-    def __getitem__(self, key: str) -> Any:
-        return self.values_now[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.values_now[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.values_now[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.values_now)
-
-    def __len__(self) -> int:
-        return len(self.values_now)
-
-    def __repr__(self) -> str:
-        return repr(self.values_now)
-
-
-def _as_number(value: Any) -> Any:
-    """A metric's result for logs: a float, or a NumPy array where a metric gives several numbers."""
-    if isinstance(value, (int, float)):
-        return float(value)
-    if isinstance(value, dict):
-        return {name: _as_number(item) for name, item in value.items()}
-    values = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
-    return float(values) if values.ndim == 0 else values
-
-
-class _Interrupt:
-    """Ctrl-C during a step waits for its end, so that weights and optimizer agree; elsewhere it strikes at once.
-
-    A second Ctrl-C does not wait. Handlers of the user's own, and other threads than the main one, are left alone.
-    """
-
-    def __init__(self) -> None:
-        self.stepping = False
-        self._asked = False
-        self._ours = False
-
-    def __enter__(self) -> _Interrupt:
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._handle)
-            self._ours = True
-        return self
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if not self.stepping or self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
-
-    def step(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Runs one step whole, then raises KeyboardInterrupt if it was asked for."""
-        self.stepping = True
-        try:
-            result = function(*args)
-        finally:
-            self.stepping = False
-        if self._asked:
-            self._asked = False
-            raise KeyboardInterrupt
-        return result
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Walked:
@@ -308,10 +216,10 @@ class Trainer:
         """The metrics' values now, by name."""
         named = self._named_metrics
         ours = {id(metric) for metric in named.values()}
-        found = {name: _as_number(metric.result()) for name, metric in named.items()}
+        found = {name: as_number(metric.result()) for name, metric in named.items()}
         for metric in self.metrics:  # those of an overridden `metrics`
             if id(metric) not in ours:
-                value = _as_number(metric.result())
+                value = as_number(metric.result())
                 found |= value if isinstance(value, dict) else {metric.name: value}
         return found
 
@@ -425,7 +333,7 @@ class Trainer:
             validation = self._batches("fit: validation_data", *held_out, size, validation_steps)
         calls = self._callbacks(callbacks, batches, verbose, epochs, add_history=True)
         try:
-            with _Interrupt() as interrupt:
+            with Interrupt() as interrupt:
                 self._fit(batches, validation, calls, range(initial_epoch, epochs), validation_freq, interrupt)
         finally:
             self._walked = None
@@ -440,7 +348,7 @@ class Trainer:
         calls: CallbackList,
         epochs: range,
         validation_freq: Any,
-        interrupt: _Interrupt,
+        interrupt: Interrupt,
     ) -> None:
         self.stop_training = False
         logs: dict[str, Any] = {}
@@ -489,14 +397,14 @@ class Trainer:
         batches = self._batches("evaluate", x, y, sample_weight, batch_size, steps)
         calls = self._callbacks(callbacks, batches, verbose, 1)
         try:
-            with _Interrupt() as interrupt:
+            with Interrupt() as interrupt:
                 logs = self._evaluate(batches, calls, interrupt)
         finally:
             calls.close()
         return logs if return_dict else self._as_list(logs)
 
     @no_grad()
-    def _evaluate(self, batches: Batches, calls: CallbackList, interrupt: _Interrupt) -> dict[str, Any]:
+    def _evaluate(self, batches: Batches, calls: CallbackList, interrupt: Interrupt) -> dict[str, Any]:
         self.stop_evaluating = False
         calls.on_test_begin()
         self.reset_metrics()
@@ -532,7 +440,7 @@ class Trainer:
         parts: list[Any] = []
         self.stop_predicting = False
         try:
-            with _Interrupt() as interrupt:
+            with Interrupt() as interrupt:
                 calls.on_predict_begin()
                 predict_step = self._stepper("predict")
                 for step, batch in enumerate(batches):
@@ -666,7 +574,7 @@ class Trainer:
         """What a step returned, as plain floats."""
         if not isinstance(logs, (dict, MutableMapping)):
             return self.get_metrics_result()
-        return {name: _as_number(value) for name, value in logs.items()}
+        return {name: as_number(value) for name, value in logs.items()}
 
     def _in_order(self, logs: dict[str, Any]) -> list[str]:
         """Keras's order of ``evaluate``: loss, metrics, losses of outputs; prefixed names sorted at the end."""
