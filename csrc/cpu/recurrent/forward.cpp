@@ -139,7 +139,11 @@ class Forward {
   }
 
   // With few rows a step is bound by reading weights: then W is better read once for many steps.
-  bool multiplies_x_first(int64_t rows) const { return rows < 4 || s_.cell == RecurrentCell::GruResetBefore; }
+  bool multiplies_x_first(int64_t rows) const {
+    constexpr int64_t kInCache = 512 * 1024;
+    const int64_t bytes = (of_x_.size() + of_h_.size()) * static_cast<int64_t>(sizeof(T));
+    return rows < (bytes > kInCache ? 8 : 4) || s_.cell == RecurrentCell::GruResetBefore;
+  }
 
   int64_t steps_at_once(int64_t rows) const {
     constexpr int64_t kSumBytes = 128 * 1024;

@@ -111,36 +111,45 @@ struct Panels {
   int64_t size() const { return columns * kWidth<T> * k; }
 };
 
-// Panels of `count` gates each, those named: gate g's vector of units u is at g * units + u * width of a row.
-template <typename T>
-void pack_gates(const Panels<T>& panels, const T* weights, int64_t ld, int64_t units, const int* gates) {
-  parallel(0, panels.count(), grain_for(panels.k * panels.vectors), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t lanes = min_of(kWidth<T>, units - i * kWidth<T>);
-      T* out = panels.panel(i);
-      for (int64_t p = 0; p < panels.k; ++p) {
-        for (int64_t j = 0; j < panels.vectors; ++j, out += kWidth<T>) {
-          store(out, load_partial(weights + p * ld + gates[j] * units + i * kWidth<T>, lanes));
+// Fills panels from some rows of weights at a time, which stay in L1 while every panel takes its columns: vector j of
+// panel i begins at column(i, j), of which `lanes` values count.
+template <typename T, typename Column>
+RANVIER_INLINE void pack_columns(const Panels<T>& panels, const T* weights, int64_t ld, const Column& column) {
+  constexpr int64_t kRows = 8;
+  parallel(0, ceil_div(panels.k, kRows), grain_for(kRows * panels.columns), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin * kRows; row < min_of(panels.k, end * kRows); row += kRows) {
+      const int64_t row_end = min_of(panels.k, row + kRows);
+      for (int64_t i = 0; i < panels.count(); ++i) {
+        const int64_t vectors = panels.vectors_of(i);
+        for (int64_t j = 0; j < vectors; ++j) {
+          int64_t lanes;
+          const T* from = weights + column(i, j, lanes);
+          T* out = panels.panel(i) + j * kWidth<T>;
+          for (int64_t p = row; p < row_end; ++p) {
+            store(out + p * vectors * kWidth<T>, load_partial(from + p * ld, lanes));
+          }
         }
       }
     }
   });
 }
 
+// Each panel holds one vector of units of each of the gates named.
+template <typename T>
+void pack_gates(const Panels<T>& panels, const T* weights, int64_t ld, int64_t units, const int* gates) {
+  pack_columns(panels, weights, ld, [&](int64_t i, int64_t j, int64_t& lanes) {
+    lanes = min_of(kWidth<T>, units - i * kWidth<T>);
+    return gates[j] * units + i * kWidth<T>;
+  });
+}
+
 // Panels of neighbouring units.
 template <typename T>
 void pack_units(const Panels<T>& panels, const T* weights, int64_t ld, int64_t units) {
-  parallel(0, panels.count(), grain_for(panels.k * panels.vectors), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t unit = i * panels.vectors * kWidth<T>, vectors = panels.vectors_of(i);
-      T* out = panels.panel(i);
-      for (int64_t p = 0; p < panels.k; ++p) {
-        for (int64_t j = 0; j < vectors; ++j, out += kWidth<T>) {
-          const int64_t at = unit + j * kWidth<T>;
-          store(out, load_partial(weights + p * ld + at, min_of(kWidth<T>, units - at)));
-        }
-      }
-    }
+  pack_columns(panels, weights, ld, [&](int64_t i, int64_t j, int64_t& lanes) {
+    const int64_t unit = (i * panels.vectors + j) * kWidth<T>;
+    lanes = min_of(kWidth<T>, units - unit);
+    return unit;
   });
 }
 
