@@ -203,6 +203,13 @@ def test_threads_sharing_a_generator_never_draw_the_same() -> None:
     assert len(set(drawn)) == 4 * 200 * 4
 
 
+@pytest.mark.parametrize("n", [0, 1, 2, 24, 25, 1000, 70_001, 300_000])
+def test_permutations_of_all_sizes_are_those_of_the_reference(n: int) -> None:
+    ours = _core.random_permutation(n, 7, 3).numpy()
+    np.testing.assert_array_equal(ours, reference.random_permutation(n, 7, 3))
+    np.testing.assert_array_equal(np.sort(ours), np.arange(n))
+
+
 def test_shuffle_and_permutation_of_rows() -> None:
     x = np.arange(12, dtype=np.float32).reshape(4, 3)
     mixed = rv.random.shuffle(x, seed=1).numpy()

@@ -3,6 +3,10 @@
 //
 //   with_activation<T>(activation, [&](auto f) { y = f(x); dx = dy * f.slope(saved); });
 //
+// Largest errors in units in the last place, measured like those of simd_math.h: softplus 4, elu 4, selu 5; silu 6
+// where its sigmoid is a normal number.
+// gelu carries its argument's rounding into an exponential: 8 + 8 |2u| units (tests/specs/activation.py).
+//
 // `saved` is the output y where the slope follows from it (slope_from_output), else the input x.
 #pragma once
 

@@ -1,6 +1,6 @@
 #include "ops/embedding.h"
 
-#include "cpu/simd.h"
+#include "cpu/row.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
@@ -16,11 +16,23 @@ void gather_elements(const T* x, const int64_t* indices, T* y, TableShape s) {
   });
 }
 
+constexpr int64_t kAhead = 8;  // rows fetched before they are copied: their places follow no order
+
 void gather_rows(const char* x, const int64_t* indices, char* y, TableShape s, int64_t row_bytes) {
   parallel(0, s.outer * s.count, grain_for(row_bytes / 4), [&](int64_t begin, int64_t end) {
+    int64_t outer = begin / s.count, j = begin % s.count;
     for (int64_t r = begin; r < end; ++r) {
-      const int64_t row = (r / s.count) * s.rows + indices[r % s.count];
-      memcpy(y + r * row_bytes, x + row * row_bytes, static_cast<size_t>(row_bytes));
+      if (j + kAhead < s.count) __builtin_prefetch(x + (outer * s.rows + indices[j + kAhead]) * row_bytes);
+      const char* from = x + (outer * s.rows + indices[j]) * row_bytes;
+      if (row_bytes <= kShortBytes) {
+        copy_short(y + r * row_bytes, from, row_bytes);
+      } else {
+        memcpy(y + r * row_bytes, from, static_cast<size_t>(row_bytes));
+      }
+      if (++j == s.count) {
+        j = 0;
+        ++outer;
+      }
     }
   });
 }
@@ -35,7 +47,7 @@ void gather(const void* x, const int64_t* indices, void* y, TableShape s, int64_
   gather_rows(static_cast<const char*>(x), indices, static_cast<char*>(y), s, s.width * item_size);
 }
 
-constexpr int64_t kColumns = 64;       // a thread's share of wide rows
+constexpr int64_t kColumns = 64;       // a thread's share of wide rows, or more
 constexpr int64_t kSerialWork = 8192;  // elements below which one thread does all
 
 // The updates that fall on rows begin_row..end_row, columns begin..end, in the order of the indices.
@@ -44,8 +56,8 @@ void add_rows(const T* updates, const int64_t* indices, T* y, TableShape s, int6
               int64_t begin, int64_t end) {
   for (int64_t j = 0; j < s.count; ++j) {
     if (indices[j] < begin_row || indices[j] >= end_row) continue;
-    T* to = y + indices[j] * s.width;
-    const T* from = updates + j * s.width;
+    T* __restrict__ to = y + indices[j] * s.width;
+    const T* __restrict__ from = updates + j * s.width;
     for (int64_t i = begin; i < end; ++i) to[i] += from[i];
   }
 }
@@ -55,17 +67,17 @@ void scatter_add_of(const void* from, const int64_t* indices, void* to, TableSha
   // Narrow rows: each thread looks through all indices for its own. However rows are shared out, the order is theirs.
   const bool small = s.count * s.width <= kSerialWork;
   const int64_t parts = small                     ? 1
-                        : s.width >= 2 * kColumns ? ceil_div(s.width, kColumns)
+                        : s.width >= 2 * kColumns ? min_of(num_threads(), s.width / kColumns)
                                                   : min_of(num_threads(), s.rows);
   const bool by_columns = !small && s.width >= 2 * kColumns;
-  const int64_t rows_each = ceil_div(s.rows, parts);
+  const int64_t rows_each = ceil_div(s.rows, parts), columns_each = ceil_div(ceil_div(s.width, parts), 16) * 16;
   parallel(0, s.outer * parts, small ? grain_for(s.count * s.width) : 1, [&](int64_t first, int64_t last) {
     for (int64_t p = first; p < last; ++p) {
       const int64_t o = p / parts, part = p % parts;
       const T* updates = static_cast<const T*>(from) + o * s.count * s.width;
       T* y = static_cast<T*>(to) + o * s.rows * s.width;
       if (by_columns) {
-        add_rows(updates, indices, y, s, 0, s.rows, part * kColumns, min_of(s.width, (part + 1) * kColumns));
+        add_rows(updates, indices, y, s, 0, s.rows, part * columns_each, min_of(s.width, (part + 1) * columns_each));
       } else {
         add_rows(updates, indices, y, s, part * rows_each, min_of(s.rows, (part + 1) * rows_each), 0, s.width);
       }

@@ -223,7 +223,7 @@ Affine<T> affine_along(NormScale<T> by, int64_t channels, int64_t span, int64_t 
 }
 
 template <typename T, bool kRelu>
-void normalise_by(const T* x, NormScale<T> by, T* y, NormShape shape) {
+void batch_norm_output_by(const T* x, NormScale<T> by, T* y, NormShape shape) {
   const bool past = streamed(y, shape.rows, shape.channels);
   each_block<T, Pass::Second>(shape, [&](int64_t, const Block<T>& block) {
     const Affine<T> affine = affine_along(by, shape.channels, block.span, 0);
@@ -237,8 +237,8 @@ void normalise_by(const T* x, NormScale<T> by, T* y, NormShape shape) {
 }
 
 template <typename T>
-void normalise(const T* x, NormScale<T> by, T* y, NormShape shape) {
-  (by.relu ? normalise_by<T, true> : normalise_by<T, false>)(x, by, y, shape);
+void batch_norm_output(const T* x, NormScale<T> by, T* y, NormShape shape) {
+  (by.relu ? batch_norm_output_by<T, true> : batch_norm_output_by<T, false>)(x, by, y, shape);
 }
 
 // --- gradients ------------------------------------------------------------------------------------------------
@@ -347,9 +347,9 @@ void input_gradient(const T* x, const T* dy, NormScale<T> by, const T* dgamma, c
 
 extern const PerType<NormKernels> norm_kernels;
 const PerType<NormKernels> norm_kernels = {
-    {batch_statistics<float>, moving_statistics<float>, normalise<float>, parameter_gradients<float>,
+    {batch_statistics<float>, moving_statistics<float>, batch_norm_output<float>, parameter_gradients<float>,
      input_gradient<float>},
-    {batch_statistics<double>, moving_statistics<double>, normalise<double>, parameter_gradients<double>,
+    {batch_statistics<double>, moving_statistics<double>, batch_norm_output<double>, parameter_gradients<double>,
      input_gradient<double>},
 };
 

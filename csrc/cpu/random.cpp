@@ -178,10 +178,9 @@ RANVIER_INLINE double exact_log(double x) {
   bits = (bits & 0x000FFFFFFFFFFFFFu) | 0x3FE0000000000000u;  // m in [1/2, 1)
   double m;
   memcpy(&m, &bits, sizeof(m));
-  if (m < 0.70710678118654752) {
-    m = m * 2.0;
-    e = e - 1.0;
-  }
+  const bool small = m < 0.70710678118654752;  // no branches: loops over this become vectors
+  m = small ? m * 2.0 : m;
+  e = small ? e - 1.0 : e;
   const double s = (m - 1.0) / (m + 1.0);
   const double t = s * s;  // at most 0.0295: eleven terms of the series leave 1e-17
   double series = 1.0 / 21.0;
@@ -190,28 +189,50 @@ RANVIER_INLINE double exact_log(double x) {
   return e * 6.93147180369123816490e-01 + (2.0 * s * series + e * 1.90821492927058770002e-10);
 }
 
-RANVIER_INLINE double inverse_normal_tail(double p) {
-  double r = ::sqrt(-exact_log(p < 0.5 ? p : 1.0 - p));
-  double z;
-  if (r <= 5.0) {
-    r = r - 1.6;
-    z = polynomial(kMiddleTop, r) / polynomial(kMiddleBottom, r);
-  } else {
-    r = r - 5.0;
-    z = polynomial(kFarTop, r) / polynomial(kFarBottom, r);
+// z = Phi^-1(p) beyond the central 85%: the places that lie there, and their values.
+struct Tails {
+  int64_t count = 0;
+  int64_t places[kChunkWords];
+  double r[kChunkWords], z[kChunkWords];
+};
+
+RANVIER_INLINE void inverse_normal_tails(const double* p, Tails& tails) {
+  const int64_t n = tails.count;
+  for (int64_t k = 0; k < n; ++k) {
+    const double own = p[tails.places[k]];
+    tails.r[k] = own < 0.5 ? own : 1.0 - own;
   }
-  return p < 0.5 ? -z : z;
+  for (int64_t k = 0; k < n; ++k) tails.r[k] = -exact_log(tails.r[k]);
+  int64_t k = 0;
+  for (; k + kWidth<double> <= n; k += kWidth<double>) store<double>(tails.r + k, sqrt(load(tails.r + k)));
+  for (; k < n; ++k) tails.r[k] = ::sqrt(tails.r[k]);
+  for (k = 0; k < n; ++k) {
+    const double r = tails.r[k] - 1.6;
+    tails.z[k] = polynomial(kMiddleTop, r) / polynomial(kMiddleBottom, r);
+  }
+  for (k = 0; k < n; ++k) {
+    if (tails.r[k] <= 5.0) continue;  // nearly all
+    const double r = tails.r[k] - 5.0;
+    tails.z[k] = polynomial(kFarTop, r) / polynomial(kFarBottom, r);
+  }
 }
 
-// z = Phi^-1(p). The central 85% go through vectors, the tails one by one.
+// z = Phi^-1(p): all by the formula of the central 85%, then the others by theirs.
 RANVIER_INLINE void inverse_normal(const double* p, double* z, int64_t count) {
+  Tails tails;
+  for (int64_t i = 0; i < count; ++i) {
+    tails.places[tails.count] = i;
+    tails.count += !(fabs(p[i] - 0.5) <= 0.425);
+  }
   for (int64_t i = 0; i < count; ++i) {
     const double q = p[i] - 0.5;
     const double r = 0.180625 - q * q;
     z[i] = q * polynomial(kCentralTop, r) / polynomial(kCentralBottom, r);
   }
-  for (int64_t i = 0; i < count; ++i) {
-    if (!(fabs(p[i] - 0.5) <= 0.425)) z[i] = inverse_normal_tail(p[i]);
+  inverse_normal_tails(p, tails);
+  for (int64_t k = 0; k < tails.count; ++k) {
+    const int64_t i = tails.places[k];
+    z[i] = p[i] < 0.5 ? -tails.z[k] : tails.z[k];
   }
 }
 
@@ -275,17 +296,31 @@ struct KeyedIndex {
   int64_t index;
 };
 
-// One pass of a radix sort by byte `byte` of the keys; stable, so that equal keys keep their order.
-void sort_by_byte(const KeyedIndex* from, KeyedIndex* to, int64_t n, int byte) {
-  int64_t starts[256] = {};
-  for (int64_t i = 0; i < n; ++i) starts[from[i].key >> (8 * byte) & 255]++;
-  int64_t start = 0;
-  for (int digit = 0; digit < 256; ++digit) {
-    const int64_t count = starts[digit];
-    starts[digit] = start;
-    start += count;
+// Three passes of a radix sort by the highest 33 bits leave next to nothing to an insertion sort by all 64: the keys
+// are random. All of it is stable, so that equal keys keep their order.
+constexpr int kDigitBits = 11, kDigits = 3, kDigitValues = 1 << kDigitBits;
+
+RANVIER_INLINE int64_t digit_of(uint64_t key, int digit) {
+  return (int64_t)(key >> (64 - (kDigits - digit) * kDigitBits) & (kDigitValues - 1));
+}
+
+void sort_random_keys(KeyedIndex* items, KeyedIndex* spare, int64_t n) {
+  int64_t starts[kDigits][kDigitValues] = {};
+  for (int64_t i = 0; i < n; ++i) {
+    for (int digit = 0; digit < kDigits; ++digit) starts[digit][digit_of(items[i].key, digit)]++;
   }
-  for (int64_t i = 0; i < n; ++i) to[starts[from[i].key >> (8 * byte) & 255]++] = from[i];
+  for (int digit = 0; digit < kDigits; ++digit) {
+    int64_t start = 0;
+    for (int64_t& each : starts[digit]) {
+      const int64_t count = each;
+      each = start;
+      start += count;
+    }
+    for (int64_t i = 0; i < n; ++i) spare[starts[digit][digit_of(items[i].key, digit)]++] = items[i];
+    KeyedIndex* sorted = spare;
+    spare = items;
+    items = sorted;
+  }
 }
 
 void permutation(PhiloxStream stream, int64_t* out, int64_t n) {
@@ -294,11 +329,14 @@ void permutation(PhiloxStream stream, int64_t* out, int64_t n) {
   each_chunk<2>(stream, n, [&](const uint32_t* words, int64_t begin, int64_t count) {
     for (int64_t i = 0; i < count; ++i) a[begin + i] = {join(words, i), begin + i};
   });
-  for (int byte = 0; byte < 8; byte += 2) {
-    sort_by_byte(a, b, n, byte);
-    sort_by_byte(b, a, n, byte + 1);
+  sort_random_keys(a, b, n);  // an odd number of passes: into b
+  for (int64_t i = 1; i < n; ++i) {
+    const KeyedIndex item = b[i];
+    int64_t at = i;
+    for (; at > 0 && b[at - 1].key > item.key; --at) b[at] = b[at - 1];
+    b[at] = item;
   }
-  for (int64_t i = 0; i < n; ++i) out[i] = a[i].index;
+  for (int64_t i = 0; i < n; ++i) out[i] = b[i].index;
 }
 
 }  // namespace

@@ -75,6 +75,15 @@ RANVIER_INLINE void put(T* p, Vec<T> v, int64_t n, bool past_the_caches) {
   store_some(p, v, n);
 }
 
+// memcpy for short pieces whose length is known late: without its call.
+RANVIER_INLINE void copy_short(char* to, const char* from, int64_t bytes) {
+  for (; bytes >= 64; bytes -= 64, to += 64, from += 64) memcpy(to, from, 64);
+  for (; bytes >= 16; bytes -= 16, to += 16, from += 16) memcpy(to, from, 16);
+  for (; bytes >= 4; bytes -= 4, to += 4, from += 4) memcpy(to, from, 4);
+  for (; bytes > 0; --bytes) *to++ = *from++;
+}
+constexpr int64_t kShortBytes = 1024;
+
 // body(i, lanes) for the vectors of n elements: whole ones in a loop that knows it, then what is left. (Masks made anew
 // for each vector cost more than what is computed.)
 template <typename T, typename Body>

@@ -1,6 +1,6 @@
 #include "ops/shape.h"
 
-#include "cpu/simd.h"
+#include "cpu/row.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
@@ -15,18 +15,50 @@ struct Block {
   int64_t nb, from_b, to_b;
 };
 
+// y[i * kTo] = x[i * kFrom]: constant steps become shuffles.
+template <int kFrom, int kTo, typename T>
+RANVIER_INLINE void copy_strided(const T* __restrict__ x, T* __restrict__ y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i * kTo] = x[i * kFrom];
+}
+
+template <typename T>
+RANVIER_INLINE void copy_line(const T* from, T* to, int64_t n, int64_t from_step, int64_t to_step) {
+  if (to_step == 1) {
+    switch (from_step) {
+      case 2: return copy_strided<2, 1>(from, to, n);
+      case 3: return copy_strided<3, 1>(from, to, n);
+      case 4: return copy_strided<4, 1>(from, to, n);
+      case -1: return copy_strided<-1, 1>(from, to, n);
+      default: break;
+    }
+  }
+  if (from_step == 1) {
+    switch (to_step) {
+      case 2: return copy_strided<1, 2>(from, to, n);
+      case 3: return copy_strided<1, 3>(from, to, n);
+      case 4: return copy_strided<1, 4>(from, to, n);
+      default: break;
+    }
+  }
+  for (int64_t i = 0; i < n; ++i) to[i * to_step] = from[i * from_step];
+}
+
 template <typename T>
 void copy_lines(const T* from, T* to, Block s) {
+  const int64_t bytes = int64_t(sizeof(T)) * s.nb;
+  const bool adjacent = s.from_b == 1 && s.to_b == 1, repeated = s.from_b == 0 && s.to_b == 1;
   for (int64_t a = 0; a < s.na; ++a) {
     const T* source = from + a * s.from_a;
     T* target = to + a * s.to_a;
-    if (s.from_b == 1 && s.to_b == 1) {
-      memcpy(target, source, sizeof(T) * static_cast<size_t>(s.nb));
-    } else if (s.from_b == 0 && s.to_b == 1) {
+    if (adjacent && bytes <= kShortBytes) {
+      copy_short(reinterpret_cast<char*>(target), reinterpret_cast<const char*>(source), bytes);
+    } else if (adjacent) {
+      memcpy(target, source, static_cast<size_t>(bytes));
+    } else if (repeated) {
       const T value = *source;
       for (int64_t b = 0; b < s.nb; ++b) target[b] = value;
     } else {
-      for (int64_t b = 0; b < s.nb; ++b) target[b * s.to_b] = source[b * s.from_b];
+      copy_line(source, target, s.nb, s.from_b, s.to_b);
     }
   }
 }
@@ -107,6 +139,7 @@ void copy_tiles(const T* from, T* to, Block s) {
   }
 }
 
+constexpr int64_t kFewLines = 4;  // of which tiles would be made of shreds: the channels of an image
 constexpr int64_t kUnit = 16384;  // elements that a thread copies at a time
 
 // `a` is the last axis but one, `b` the last; the others are walked, and both are cut into units.
@@ -116,7 +149,9 @@ void copy_elements(const void* from_bytes, void* to_bytes, const CopyPlan& plan)
   T* to = static_cast<T*>(to_bytes);
   const int b = plan.rank - 1, a = plan.rank - 2;
   const Block whole{plan.shape[a], plan.from[a], plan.to[a], plan.shape[b], plan.from[b], plan.to[b]};
-  const bool transposes = whole.from_a == 1 && whole.to_b == 1 && whole.from_b != 1 && whole.from_b != 0;
+  const bool crosses = whole.from_a == 1 && whole.to_b == 1 && whole.from_b != 1 && whole.from_b != 0;
+  const bool transposes = crosses && whole.na > kFewLines && whole.nb > kFewLines;
+  const bool exchanged = crosses && whole.nb <= kFewLines;  // lines along `a`, which are longer
   const int64_t step_b = min_of(whole.nb, kUnit);
   const int64_t step_a = min_of(whole.na, max_of(transposes ? kTile : 1, kUnit / max_of(1, step_b)));
   const int64_t cuts_a = ceil_div(whole.na, step_a), cuts_b = ceil_div(whole.nb, step_b);
@@ -136,6 +171,7 @@ void copy_elements(const void* from_bytes, void* to_bytes, const CopyPlan& plan)
       Block part = whole;
       part.na = min_of(step_a, whole.na - at_a);
       part.nb = min_of(step_b, whole.nb - at_b);
+      if (exchanged) part = {part.nb, part.from_b, part.to_b, part.na, part.from_a, part.to_a};
       (transposes ? copy_tiles<T> : copy_lines<T>)(source, target, part);
     }
   });

@@ -1,4 +1,4 @@
-"""The bounds that csrc/cpu/simd_math.h states, measured through the public ops on every instruction set.
+"""The bounds that csrc/cpu/simd_math.h and activation_math.h state, measured by public ops on every instruction set.
 
 Errors are counted in units in the last place of the exact result, which for float32 is float64's, and for float64
 that of an extended type where NumPy has one (x86-64).
@@ -43,6 +43,18 @@ def erf(x: Any) -> Any:
     return np.copysign(np.where(a < 2, series, 1 - tail), x)
 
 
+def softplus(x: Any) -> Any:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def elu(x: Any) -> Any:
+    return np.where(x > 0, x, np.expm1(x))
+
+
+def selu(x: Any) -> Any:
+    return np.where(x > 0, wide("1.0507009873554804934") * x, wide("1.7580993408473768599") * np.expm1(x))
+
+
 Function = tuple[Callable[..., Any], Callable[[Any], Any], float]
 FUNCTIONS: dict[str, Function] = {
     "exp": (rv.ops.exp, np.exp, 2),
@@ -52,6 +64,9 @@ FUNCTIONS: dict[str, Function] = {
     "tanh": (rv.ops.tanh, np.tanh, 4),
     "sigmoid": (rv.ops.sigmoid, sigmoid, 4),
     "erf": (rv.ops.erf, erf, 4),
+    "softplus": (rv.ops.softplus, softplus, 4),
+    "elu": (rv.ops.elu, elu, 4),
+    "selu": (rv.ops.selu, selu, 5),
 }
 
 

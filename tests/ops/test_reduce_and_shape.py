@@ -122,6 +122,44 @@ def test_threads_and_chunks_change_no_bit(shape: tuple[int, ...]) -> None:
                 np.testing.assert_array_equal(ours, first)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64"])
+def test_long_runs_of_integers(dtype: str, threads: int) -> None:
+    """Runs and columns that are cut between the threads, and their ends."""
+    rv.set_num_threads(threads)
+    for shape, axis in (((100_003,), 0), ((2, 70_001), 1), ((5, 3001), 0), ((301, 7, 11), 1)):
+        x = np.random.default_rng(3).integers(0, 2 if dtype == "bool" else 100, shape).astype(dtype)
+        for name in ("sum", "max", "min", "any", "all"):
+            ours = getattr(ops, name)(rv.Tensor(x), axis).numpy()
+            np.testing.assert_array_equal(ours, getattr(np, name)(x, axis), err_msg=name)
+    zeros = np.zeros((3, 40_000), np.float32)
+    zeros[1, 39_999] = np.nan
+    np.testing.assert_array_equal(ops.any(rv.Tensor(zeros), 1).numpy(), [False, True, False])
+    np.testing.assert_array_equal(ops.all(rv.Tensor(zeros == 0), 1).numpy(), [True, False, True])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_places_in_long_rows(threads: int) -> None:
+    rv.set_num_threads(threads)
+    x = np.random.default_rng(4).normal(size=(3, 100_003)).astype(np.float32)
+    x[1, [70_000, 90_001]] = np.nan
+    x[2, [5, 99_999]] = 9
+    for name in ("argmax", "argmin"):
+        np.testing.assert_array_equal(getattr(ops, name)(rv.Tensor(x), 1).numpy(), getattr(np, name)(x, 1))
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 5, 17])
+def test_lines_apart(side: int) -> None:
+    """Few channels taken apart and put together, steps in indices, and reversed axes."""
+    x = np.random.default_rng(5).normal(size=(2, 7, 41, side)).astype(np.float32)
+    for order in ((0, 3, 1, 2), (0, 2, 3, 1), (3, 0, 2, 1), (0, 3, 2, 1)):
+        np.testing.assert_array_equal(ops.transpose(rv.Tensor(x), order).numpy(), x.transpose(order))
+    flat = x.reshape(-1, 41 * side)
+    for step in (1, 2, 3, 4, 5, -1, -2):
+        np.testing.assert_array_equal(rv.Tensor(flat)[:, ::step].numpy(), flat[:, ::step])
+    np.testing.assert_array_equal(ops.concatenate([rv.Tensor(flat)] * 2, 1).numpy(), np.concatenate([flat] * 2, 1))
+
+
 def test_scatter_add_is_in_the_order_of_the_indices() -> None:
     """1 + 2^-24 + 2^-24 is 1 added one by one, and more the other way round: the order shows in the bits."""
     tiny = 2.0**-24

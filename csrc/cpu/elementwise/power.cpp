@@ -86,21 +86,13 @@ typedef float NarrowVec __attribute__((vector_size(kVectorBytes / 2)));
 RANVIER_INLINE Vec<double> load_widened(const float* p, int64_t step, int64_t lanes) {
   if (step == 0) return broadcast<double>(*p);
   NarrowVec narrow{};
-  if (lanes == kWidth<double>) {
-    memcpy(&narrow, p, sizeof(narrow));
-  } else {
-    for (int64_t i = 0; i < lanes; ++i) narrow[i] = p[i];
-  }
+  memcpy(&narrow, p, sizeof(float) * static_cast<size_t>(lanes));
   return __builtin_convertvector(narrow, Vec<double>);
 }
 
 RANVIER_INLINE void store_narrowed(float* p, Vec<double> v, int64_t lanes) {
   const NarrowVec narrow = __builtin_convertvector(v, NarrowVec);
-  if (lanes == kWidth<double>) {
-    memcpy(p, &narrow, sizeof(narrow));
-  } else {
-    for (int64_t i = 0; i < lanes; ++i) p[i] = narrow[i];
-  }
+  memcpy(p, &narrow, sizeof(float) * static_cast<size_t>(lanes));
 }
 
 void power32(const void* a, const void* b, void* y, const Broadcast& shape) {
@@ -111,12 +103,10 @@ void power32(const void* a, const void* b, void* y, const Broadcast& shape) {
     const float* q = static_cast<const float*>(b) + offsets[1];
     float* r = static_cast<float*>(y) + out;
     if (step_b == 0 && powers_of(p, step_a, *q, r, count)) return;
-    for (int64_t i = 0; i < count; i += kWidth<double>) {
-      const int64_t lanes = min_of(kWidth<double>, count - i);
-      store_narrowed(
-          r + i, wide_power(load_widened(p + i * step_a, step_a, lanes), load_widened(q + i * step_b, step_b, lanes)),
-          lanes);
-    }
+    each_vector<double>(count, [&](int64_t i, int64_t lanes) RANVIER_INLINED {
+      const Vec<double> base = load_widened(p + i * step_a, step_a, lanes);
+      store_narrowed(r + i, wide_power(base, load_widened(q + i * step_b, step_b, lanes)), lanes);
+    });
   });
 }
 

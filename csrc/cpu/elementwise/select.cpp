@@ -5,12 +5,12 @@ namespace ranvier {
 namespace RANVIER_ISA {
 namespace {
 
-// Both values are read before one is chosen, so that the loop becomes vectors. kA and kB: whether a and b move.
+// Without a branch, so that the loop becomes vectors. kA and kB: whether a and b move.
 template <bool kA, bool kB, typename T>
 void where_run(const bool* condition, const T* a, const T* b, T* y, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
-    const T p = a[kA ? i : 0], q = b[kB ? i : 0];
-    y[i] = condition[i] ? p : q;
+    const T chosen = T(0) - T(condition[i]);  // all bits, or none
+    y[i] = T((a[kA ? i : 0] & chosen) | (b[kB ? i : 0] & ~chosen));
   }
 }
 

@@ -15,10 +15,13 @@ void average_forward(const T* x, T* y, const Pool2dShape& s) {
     each_channels<T>(s.channels, [&](auto count, int64_t c, int64_t left) RANVIER_INLINED {
       constexpr int kVectors = decltype(count)::value;
       Vec<T> sum[kVectors];
+#pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sum[v] = load_some(corner + c + v * kWidth<T>, left);
       for (int64_t tap = 1; tap < taps; ++tap) {
+#pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) sum[v] += load_some(corner + offsets[tap] + c + v * kWidth<T>, left);
       }
+#pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
         store_some(y + out + c + v * kWidth<T>, sum[v] / broadcast(static_cast<T>(taps)), left);
       }
@@ -53,10 +56,12 @@ void backward_disjoint(const T* dy, T* dx, const Pool2dShape& s) {
       constexpr int kVectors = decltype(count)::value;
       Vec<T> share[kVectors];
       const int64_t out = output_at(s, image, p, q) + c;
+#pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) share[v] = load_some(dy + out + v * kWidth<T>, left) / size;
       for (int64_t i = rows.begin; i < rows.end; ++i) {
         T* to = dx + input_at(s, image, i, columns.begin) + c;
         for (int64_t j = columns.begin; j < columns.end; ++j, to += s.channels) {
+#pragma GCC unroll 4
           for (int v = 0; v < kVectors; ++v) store_some(to + v * kWidth<T>, share[v], left);
         }
       }

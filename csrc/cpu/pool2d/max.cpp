@@ -56,11 +56,13 @@ RANVIER_INLINE IntVec<T> place_of(int64_t tap) {
 template <typename T, bool kKeep, int kVectors>
 RANVIER_INLINE void best_of(const T* from, const int64_t* offsets, int64_t begin, int64_t end, int64_t left,
                             Best<T, kKeep>* best) {
+#pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
     best[v].value = load_some(from + offsets[begin] + v * kWidth<T>, left);
     best[v].place = place_of<T>(begin);
   }
   for (int64_t tap = begin + 1; tap < end; ++tap) {
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       best[v].meet(load_some(from + offsets[tap] + v * kWidth<T>, left), place_of<T>(tap));
     }
@@ -78,6 +80,7 @@ RANVIER_INLINE void best_of_many(const T* from, const int64_t* offsets, int64_t 
   const int64_t each = taps / kChains;
 #pragma GCC unroll 4
   for (int k = 0; k < kChains; ++k) {
+#pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       chain[k][v].value = load_some(from + offsets[k * each] + v * kWidth<T>, left);
       chain[k][v].place = place_of<T>(k * each);
@@ -86,11 +89,13 @@ RANVIER_INLINE void best_of_many(const T* from, const int64_t* offsets, int64_t 
   for (int64_t i = 1; i < each; ++i) {
 #pragma GCC unroll 4
     for (int k = 0; k < kChains; ++k) {
+#pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
         chain[k][v].meet(load_some(from + offsets[k * each + i] + v * kWidth<T>, left), place_of<T>(k * each + i));
       }
     }
   }
+#pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
     best[v] = chain[0][v];
 #pragma GCC unroll 4
@@ -121,6 +126,7 @@ void max_forward_taps(const T* x, T* y, Index* places, const Pool2dShape& s) {
       } else {
         best_of<T, kKeep, kVectors>(corner + c, offsets, 0, taps, left, best);
       }
+#pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) put(best[v], out + c + v * kWidth<T>, left);
     });
   };
@@ -169,11 +175,13 @@ void max_backward_taps(const T* dy, const Index* places, T* dx, const Pool2dShap
       constexpr int kVectors = decltype(count)::value;
       Vec<T> gradient[kVectors];
       IntVec<T> place[kVectors];
+#pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
         gradient[v] = ahead(load_some(dy + out + c + v * kWidth<T>, left));
         place[v] = load_places<T>(places + out + c + v * kWidth<T>, left);
       }
       for (int64_t tap = 0; tap < taps; ++tap) {
+#pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) {
           const IntVec<T> mine = place[v] == static_cast<Place>(tap);
           store_some(corner + offsets[tap] + c + v * kWidth<T>, select(mine, gradient[v], Vec<T>{}), left);

@@ -81,18 +81,17 @@ RANVIER_INLINE void each_output(const Pool2dShape& s, const Whole& whole, const 
   const WindowAxis &h = s.window.height, &w = s.window.width;
   const Span rows_whole = whole_windows(h), columns_whole = whole_windows(w);
   const int64_t taps = min_of(h.window, h.size) * min_of(w.window, w.size);
-  parallel(0, s.images * h.out, grain_for(w.out * taps * ceil_div(s.channels, kWidth<T>)),
-           [&](int64_t begin, int64_t end) {
-             const int64_t* offsets = window_offsets(s);
-             for (int64_t r = begin; r < end; ++r) {
-               const int64_t image = r / h.out, p = r % h.out;
-               const bool in_rows = p >= rows_whole.begin && p < rows_whole.end;
-               const int64_t from = in_rows ? columns_whole.begin : w.out, to = in_rows ? columns_whole.end : w.out;
-               for (int64_t q = 0; q < from; ++q) part(image, p, q, window_at(h, p), window_at(w, q));
-               for (int64_t q = from; q < to; ++q) whole(image, p, q, offsets);
-               for (int64_t q = to; q < w.out; ++q) part(image, p, q, window_at(h, p), window_at(w, q));
-             }
-           });
+  parallel(0, s.images * h.out, grain_for(w.out * taps * s.channels / 4), [&](int64_t begin, int64_t end) {
+    const int64_t* offsets = window_offsets(s);
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t image = r / h.out, p = r % h.out;
+      const bool in_rows = p >= rows_whole.begin && p < rows_whole.end;
+      const int64_t from = in_rows ? columns_whole.begin : w.out, to = in_rows ? columns_whole.end : w.out;
+      for (int64_t q = 0; q < from; ++q) part(image, p, q, window_at(h, p), window_at(w, q));
+      for (int64_t q = from; q < to; ++q) whole(image, p, q, offsets);
+      for (int64_t q = to; q < w.out; ++q) part(image, p, q, window_at(h, p), window_at(w, q));
+    }
+  });
 }
 
 // For inputs: the outputs whose windows hold them.
