@@ -30,7 +30,7 @@ void MemoryPool::deallocate(void* pointer) noexcept {
   const auto found = sizes_.find(pointer);
   try {
     free_.emplace(found->second, pointer);
-  } catch (const std::bad_alloc&) {  // it rests in blocks_ until the pool goes
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): it rests in blocks_ until the pool goes
   }
   sizes_.erase(found);
 }

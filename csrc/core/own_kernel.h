@@ -23,9 +23,11 @@ struct OwnKernel {
 
 }  // namespace ranvier
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a type
 #define RANVIER_KERNEL(family, Kernels)                                                                                \
   static void ranvier_install(Kernels& kernels);                                                                       \
   extern "C" __attribute__((visibility("default"))) const ranvier::OwnKernel ranvier_kernel;                           \
   const ranvier::OwnKernel ranvier_kernel = {RANVIER_VERSION, #family, sizeof(Kernels),                                \
                                              [](void* kernels) { ranvier_install(*static_cast<Kernels*>(kernels)); }}; \
   static void ranvier_install(Kernels& kernels)
+// NOLINTEND(bugprone-macro-parentheses)

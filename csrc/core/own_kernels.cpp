@@ -141,15 +141,15 @@ std::vector<std::pair<std::string, std::string>> own_kernels() {
   return found;
 }
 
-const KernelTable& with_own_kernels(const KernelTable& base) {
+const KernelTable* with_own_kernels(const KernelTable* base) {
   if (!g_enabled.load(std::memory_order_acquire)) return base;
   const std::lock_guard<std::mutex> lock(g_mutex);
-  std::unique_ptr<OwnTable>& own = g_tables[&base];
+  std::unique_ptr<OwnTable>& own = g_tables[base];
   if (!own) {
-    own = std::make_unique<OwnTable>(base);
+    own = std::make_unique<OwnTable>(*base);
     for (const auto& [path, kernel] : g_used) kernel->install(own->part(kernel->family).first);
   }
-  return own->table;
+  return &own->table;
 }
 
 }  // namespace ranvier

@@ -18,6 +18,6 @@ void enable_own_kernels(
 std::vector<std::pair<std::string, std::string>> own_kernels();  // families and paths, in the order of use
 
 // The table with own kernels over `base`, or `base` itself where there are none.
-const KernelTable& with_own_kernels(const KernelTable& base);
+const KernelTable* with_own_kernels(const KernelTable* base);
 
 }  // namespace ranvier

@@ -132,8 +132,8 @@ std::array<uint32_t, 4> philox4x32_block(const std::array<uint32_t, 4>& counter,
 }  // namespace
 
 void bind_random(py::module_& m) {
-  py::class_<Draw, std::shared_ptr<Draw>>(m, "_Draw",
-                                          "A place in a stream that changes when a recorded step runs again.");
+  const py::class_<Draw, std::shared_ptr<Draw>> draw(
+      m, "_Draw", "A place in a stream that changes when a recorded step runs again.");
   py::class_<RandomState, std::shared_ptr<RandomState>>(m, "_RandomState", "Key and counter of a generator.")
       .def(py::init<uint64_t, uint64_t>(), "key"_a, "counter"_a)
       .def("get", [](const RandomState& s) { return std::make_pair(s.key.load(), s.counter.load()); })
