@@ -12,6 +12,8 @@ from ranvier.bench import OpBench, dtype, jax, jitted, torch
 
 # m, n, k; t: which operand is stored transposed ("a": A^T B, a kernel's gradient; "b": A B^T, an input's).
 SHAPES = (
+    {"m": 4096, "n": 4096, "k": 4096, "t": ""},
+    {"m": 2048, "n": 2048, "k": 2048, "t": ""},
     {"m": 1024, "n": 1024, "k": 1024, "t": ""},
     {"m": 512, "n": 512, "k": 512, "t": ""},
     {"m": 128, "n": 512, "k": 784, "t": ""},
@@ -22,7 +24,10 @@ SHAPES = (
     {"m": 128, "n": 10, "k": 512, "t": ""},
     {"m": 1, "n": 1024, "k": 1024, "t": ""},
     {"m": 1024, "n": 1, "k": 1024, "t": ""},
+    {"m": 1, "n": 1024, "k": 1024, "t": "b"},
+    {"m": 1024, "n": 1, "k": 1024, "t": "a"},
 )
+COLUMN_SHAPES = ({"rows": 438080, "columns": 32}, {"rows": 128, "columns": 512}, {"rows": 4096, "columns": 4096})
 DENSE_SHAPES = (
     {"rows": 128, "inputs": 784, "outputs": 512},
     {"rows": 64, "inputs": 576, "outputs": 64},
@@ -87,6 +92,17 @@ def prepare_dense_gradient(rows: int, inputs: int, outputs: int) -> dict[str, An
     return thunks
 
 
+def prepare_column_sums(rows: int, columns: int) -> dict[str, Any]:
+    """The gradient of a bias."""
+    x = random(rows, columns)
+    ours = rv.Tensor(x).array
+    thunks: dict[str, Any] = {"ranvier": lambda: _core.column_sums(ours), "numpy": lambda: x.sum(0)}
+    if torch is not None:
+        peer = torch.from_numpy(x)
+        thunks["torch"] = lambda: peer.sum(0)
+    return thunks
+
+
 def dense_flops(rows: int, inputs: int, outputs: int) -> float:
     """Of the product alone."""
     return 2.0 * rows * inputs * outputs
@@ -112,5 +128,12 @@ BENCHES = [
         prepare=prepare_dense_gradient,
         flops=lambda **shape: 2 * dense_flops(**shape),
         bytes=lambda **shape: 2 * dense_bytes(**shape),
+    ),
+    OpBench(
+        name="column sums",
+        shapes=COLUMN_SHAPES,
+        prepare=prepare_column_sums,
+        flops=lambda rows, columns: 1.0 * rows * columns,
+        bytes=lambda rows, columns: 4.0 * rows * columns,
     ),
 ]

@@ -163,10 +163,12 @@ void multiply_few(const GemmArguments<T>& g) {
   finish(g, dots.out);
 }
 
-// Into how many parts the sum is cut where C has too few tiles to share.
+// Into how many parts the sum is cut where C has too few tiles to share what is worth sharing.
 template <typename T>
 int64_t parts_of_sum(const GemmArguments<T>& g) {
   constexpr int64_t kEnoughTiles = 32;
+  constexpr double kWorthSharing = 1048576;
+  if (double(g.m) * double(g.n) * double(g.k) < kWorthSharing) return 1;
   const int64_t tiles = ceil_div(g.m, kTileRows) * ceil_div(g.n, kPanel<T>);
   return min_of(kEnoughTiles / tiles, g.k / kBlockK<T>);
 }
