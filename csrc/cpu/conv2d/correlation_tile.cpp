@@ -14,14 +14,14 @@ void multiply_tile(const CorrelationTile<T>& tile) {
     const T* start = tile.accumulate ? tile.output + tile.output_offsets[m] : tile.bias;
     for (int v = 0; v < kVectors; ++v) sum[m][v] = load(start + v * kWidth<T>);
   }
+  const T* pixel[kRows];  // kept over all runs, which may be short
+#pragma GCC unroll 16
+  for (int m = 0; m < kRows; ++m) pixel[m] = tile.source + tile.source_offsets[m];
   const T* panel = tile.panel;
   for (int64_t run = 0; run < tile.runs.count; ++run) {
-    const T* source = tile.source + tile.runs.offsets[run];
-    const T* pixel[kRows];
-#pragma GCC unroll 16
-    for (int m = 0; m < kRows; ++m) pixel[m] = source + tile.source_offsets[m];
+    const int64_t begin = tile.runs.offsets[run], end = begin + tile.runs.length;
 #pragma GCC unroll 2
-    for (int64_t i = 0; i < tile.runs.length; ++i) {
+    for (int64_t i = begin; i < end; ++i) {
       Vec<T> b[kVectors];
       for (int v = 0; v < kVectors; ++v) b[v] = load(panel + v * kWidth<T>);
       panel += kPanel;
