@@ -1,4 +1,4 @@
-"""Builds the module with AddressSanitizer and UndefinedBehaviorSanitizer and runs the op specs on it.
+"""Builds the module with AddressSanitizer and UndefinedBehaviorSanitizer; runs the op specs and replayed steps on it.
 
 ``python tools/sanitized.py BUILD_FOLDER [pytest arguments]``;
 needs g++, cmake, ninja, pybind11 and Ranvier with its test extra.
@@ -42,7 +42,7 @@ def main() -> None:
         "PYTHONMALLOC": "malloc",
         "HYPOTHESIS_PROFILE": "small",
     }
-    tests = sys.argv[2:] or ["tests/ops", "-q", "-x"]
+    tests = sys.argv[2:] or ["tests/ops", "tests/models/test_replay.py", "-q", "-x"]
     sys.exit(subprocess.run([sys.executable, "-m", "pytest", *tests], cwd=ROOT, env=environment).returncode)
 
 
