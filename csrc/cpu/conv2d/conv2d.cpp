@@ -10,13 +10,14 @@ extern const PerType<GemmKernels> gemm_kernels;
 
 namespace {
 
+int64_t pixels_of(const Conv2dShape& shape) { return shape.images * shape.window.height.out * shape.window.width.out; }
+
 // 1x1 kernels with stride 1: a product of matrices with a row per pixel.
 bool is_pointwise(const Conv2dShape& shape) {
   const auto plain = [](const WindowAxis& axis) {
     return axis.window == 1 && axis.stride == 1 && axis.before == 0 && axis.out == axis.size;
   };
-  const int64_t pixels = shape.images * shape.window.height.out * shape.window.width.out;
-  return shape.groups == 1 && plain(shape.window.height) && plain(shape.window.width) && pixels > 0 &&
+  return shape.groups == 1 && plain(shape.window.height) && plain(shape.window.width) && pixels_of(shape) > 0 &&
          shape.in_channels > 0 && shape.out_channels > 0;
 }
 
@@ -39,8 +40,6 @@ GemmArguments<T> product_of(int64_t m, int64_t n, int64_t k) {
   product.k = k;
   return product;
 }
-
-int64_t pixels_of(const Conv2dShape& shape) { return shape.images * shape.window.height.out * shape.window.width.out; }
 
 template <typename T>
 void forward(const T* x, const T* w, const T* bias, T* y, const Conv2dShape& shape, Activation activation) {

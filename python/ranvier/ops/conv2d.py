@@ -173,7 +173,7 @@ def conv2d(
     ceil(H / SH), an odd zero at the end; or ((top, bottom), (left, right)) zeros. With ``groups`` the channels fall
     into blocks that do not see each other; C groups make a depthwise convolution. ``activation`` is the name of an
     activation op with its default options (``"relu"``, ``"tanh"``...), applied in the same pass. Differentiable any
-    number of times.
+    number of times. In float32, 3x3 kernels with stride 1 may use Winograd's algorithm: ``rv.config.set_winograd``.
 
     Raises ValueError for shapes that do not fit (a kernel larger than its padded input too), for options out of
     range and unknown names; TypeError for other dtypes. Sources: Keras ``ops.conv``; curriculum F35, F36.
