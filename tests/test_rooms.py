@@ -48,9 +48,9 @@ def test_where_prints_places(capsys: pytest.CaptureFixture[str], monkeypatch: py
         assert int(number) >= 1
 
 
-@pytest.mark.parametrize("family", ["gemm", "conv2d", "softmax", "norm"])
-def test_where_leads_to_the_ladder(family: str) -> None:
-    assert {"ladder", "story of the ladder"} <= {place.room for place in rooms.find(family, ROOT)}
+@pytest.mark.parametrize("op", ["gemm", "conv2d", "softmax", "batch_norm"])
+def test_where_leads_to_the_ladder(op: str) -> None:
+    assert {"ladder", "story of the ladder"} <= {place.room for place in rooms.find(op, ROOT)}
 
 
 def test_where_refuses_unknown_ops(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
