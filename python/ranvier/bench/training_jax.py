@@ -16,7 +16,7 @@ from ranvier.bench import jax
 if TYPE_CHECKING:
     from ranvier.bench.training import Network
 
-jnp: Any = jax.numpy
+jnp: Any = jax.numpy if jax is not None else None  # this module is read by the doctests without JAX too
 Apply = Callable[[list[Any], Any], Any]
 
 
