@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,9 +19,9 @@ namespace {
 
 using Bias = std::optional<Array>;
 
-bool allowed_by_environment() {
+bool allowed_by_environment() noexcept {
   const char* value = std::getenv("RANVIER_WINOGRAD");
-  return value == nullptr || std::string(value) != "0";
+  return value == nullptr || std::strcmp(value, "0") != 0;
 }
 
 std::atomic<bool> winograd_allowed{allowed_by_environment()};  // rv.config.set_winograd
