@@ -120,6 +120,10 @@ void logsumexp_of(const void* from, void* to, Rows rows) {
   parallel(0, rows.outer, grain_for(8 * n), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const T peak = join_lanes<T, Max<T>>(reduce_tree<T, Max<T>>(x + r * n, n));
+      if (peak == T(INFINITY)) {  // decay takes nothing above 0
+        y[r] = peak;
+        continue;
+      }
       const T shift = isinf(peak) ? T(0) : peak;  // a row of -inf is log 0, not NaN
       y[r] = shift + T(::log(double(sum_lanes<T>(exponential_sum(x + r * n, shift, n)))));
     }
