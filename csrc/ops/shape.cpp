@@ -288,7 +288,7 @@ Array scatter_add_forward(const Array& x, const Array& indices, const Array& upd
 }
 
 // One in each dtype, as its bytes.
-struct One {
+struct alignas(8) One {
   char bytes[8];
 };
 
