@@ -189,7 +189,7 @@ void copy(const void* from, void* to, const CopyPlan& plan, int64_t item_size) {
 template <typename T>
 void one_hot_of(const int64_t* labels, void* to, int64_t outer, int64_t classes, int64_t inner, const void* one) {
   T* y = static_cast<T*>(to);
-  T mark;
+  T mark{};
   memcpy(&mark, one, sizeof(mark));
   parallel(0, outer, grain_for(classes * inner), [&](int64_t begin, int64_t end) {
     memset(y + begin * classes * inner, 0, sizeof(T) * static_cast<size_t>((end - begin) * classes * inner));
