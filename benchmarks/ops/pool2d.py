@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import ranvier as rv
-from ranvier.bench import OpBench, dtype, torch
+from ranvier.bench import OpBench, dtype, odd, torch
 
 SHAPES = (
     {"images": 20, "size": 148, "channels": 32},
@@ -95,10 +95,20 @@ def read_once(images: int, size: int, channels: int) -> float:
     return 4.0 * images * channels * size**2
 
 
+def drawn(rng: np.random.Generator) -> dict[str, Any]:
+    """Random maps, no smaller than the window."""
+    return {"images": odd(rng, 1, 64), "size": odd(rng, 3, 150), "channels": odd(rng, 1, 512)}
+
+
 BENCHES = [
-    OpBench(name="max_pool2d", shapes=SHAPES, prepare=prepare_max, flops=lambda **_: 0, bytes=moved),
-    OpBench(name="max_pool2d_gradient", shapes=SHAPES, prepare=prepare_max_gradient, flops=lambda **_: 0, bytes=moved),
-    OpBench(name="avg_pool2d", shapes=SHAPES, prepare=prepare_average, flops=lambda **_: 0, bytes=moved),
+    *[
+        OpBench(name=name, shapes=SHAPES, prepare=prepare, flops=lambda **_: 0, bytes=moved, draw=drawn)
+        for name, prepare in (
+            ("max_pool2d", prepare_max),
+            ("max_pool2d_gradient", prepare_max_gradient),
+            ("avg_pool2d", prepare_average),
+        )
+    ],
     OpBench(
         name="global_max_pool2d",
         shapes=GLOBAL_SHAPES,

@@ -104,9 +104,9 @@ BENCHES = [
     bench("stack", lambda x: ops.stack([x, x]), lambda x: np.stack([x, x]), lambda x: torch.stack([x, x]), 2),
     bench(
         "split",
-        lambda x: ops.split(x, 2, 1),
-        lambda x: [part.copy() for part in np.split(x, 2, 1)],
-        lambda x: [part.contiguous() for part in x.chunk(2, 1)],
+        lambda x: ops.split(x, [(x.shape[1] + 1) // 2], 1),
+        lambda x: [part.copy() for part in np.array_split(x, 2, 1)],
+        lambda x: [part.contiguous() for part in x.tensor_split(2, 1)],
     ),
     bench("tile", lambda x: ops.tile(x, 2), lambda x: np.tile(x, 2), lambda x: x.tile(2), 2),
     bench(

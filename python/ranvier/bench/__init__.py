@@ -24,6 +24,7 @@ from ranvier.bench.harness import (
 )
 from ranvier.bench.machine import Ceilings, measure_ceilings
 from ranvier.bench.report import table
+from ranvier.bench.sweep import odd
 
 if not (Path(__file__).parent / "ops").is_dir():
     __path__.append(str(Path(__file__).parents[3] / "benchmarks"))
@@ -48,6 +49,7 @@ __all__ = [
     "jitted",
     "measure_ceilings",
     "measuring",
+    "odd",
     "run_bench",
     "selected",
     "table",

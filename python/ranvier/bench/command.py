@@ -38,6 +38,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         default="default",
         help="keep: a malloc that keeps its pages, which spares the peers page faults (ours are spared them anyway)",
     )
+    command.add_argument("--sweep", type=int, metavar="N", help="N random awkward shapes of each op; lists those lost")
+    command.add_argument("--seed", type=int, default=0, help="of the random shapes (default: 0)")
     command.add_argument("--variants", action="store_true", help="climb the teaching ladder of the op")
     command.add_argument("--plot", metavar="FILE", help="draw the roofline and bars to this PNG, SVG or PDF")
     command.add_argument("--json", metavar="FILE", help="save everything measured")
@@ -163,6 +165,26 @@ def run_training(arguments: argparse.Namespace, command: str) -> int:
     return 0
 
 
+def run_sweep(arguments: argparse.Namespace, command: str) -> int:
+    """Random shapes of every op beside its peers."""
+    from ranvier.bench import sweep
+
+    if arguments.sweep < 1:
+        raise ValueError(f"--sweep: expected a positive number of shapes, got {arguments.sweep}")
+    peers = peers_of(arguments.peers)
+    if not peers:
+        raise ValueError("--sweep: compares with peers; pip install 'ranvier[bench]' brings torch")
+    swept, ceilings = [], []
+    for count in numbers_of(arguments.threads) if arguments.threads else [_core.num_threads()]:
+        set_threads(count)
+        ceilings.append(measure_ceilings())
+        print(report.heading(ceilings[-1]), flush=True)
+        swept += sweep.run([bench for _, bench in selected(arguments.what)], arguments.sweep, peers, arguments.seed)
+    if arguments.json:
+        report.save(arguments.json, command, ceilings, swept)
+    return 0
+
+
 def run_ops(arguments: argparse.Namespace, command: str) -> int:
     """Ops beside their peers."""
     peers, asked = peers_of(arguments.peers), shapes_of(arguments.shapes or "")
@@ -206,7 +228,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise ValueError(f"--repeats: expected a positive number, got {arguments.repeats}")
         if arguments.what[:1] == ["train"]:
             return run_training(arguments, command)
-        return (run_variants if arguments.variants else run_ops)(arguments, command)
+        kind = run_sweep if arguments.sweep is not None else run_variants if arguments.variants else run_ops
+        return kind(arguments, command)
     except (ValueError, ImportError) as error:
         print(f"ranvier bench: {error}", file=sys.stderr)
         return 1

@@ -26,7 +26,8 @@ class OpBench:
 
     ``prepare(**shape)`` returns a thunk per contender (``"ranvier"``, ``"numpy"``, ``"torch"``, ``"jax"``) and makes
     its arrays of the type that ``dtype()`` says; ``flops(**shape)`` and ``bytes(**shape)`` count what the op must
-    compute and move in float32, 0 where that says nothing.
+    compute and move in float32, 0 where that says nothing. ``draw(rng)`` gives a random shape for ``--sweep``; without
+    one, shapes are drawn between those listed, and the parameters in ``kept`` are as listed (``sweep.drawn``).
     """
 
     name: str
@@ -34,6 +35,8 @@ class OpBench:
     prepare: Callable[..., dict[str, Thunk]]
     flops: Callable[..., float]
     bytes: Callable[..., float]
+    draw: Callable[[np.random.Generator], Shape] | None = None
+    kept: tuple[str, ...] = ("axis",)
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,8 @@ def selected(names: Sequence[str]) -> list[tuple[str, OpBench]]:
     return chosen
 
 
-def _seconds_of(thunk: Thunk, calls: int) -> float:
+def seconds_of(thunk: Thunk, calls: int) -> float:
+    """Seconds per call, over so many."""
     start = time.perf_counter()
     for _ in range(calls):
         thunk()
@@ -151,9 +155,9 @@ def time_interleaved(contenders: dict[str, Thunk], repeats: int = 9, budget: flo
     for name, thunk in contenders.items():
         settle()
         thunk()  # warm-up: caches, allocators, lazily made kernels
-        once = _seconds_of(thunk, 1)
+        once = seconds_of(thunk, 1)
         if once < 0.1:
-            once = min(once, *(_seconds_of(thunk, 1) for _ in range(2)))
+            once = min(once, *(seconds_of(thunk, 1) for _ in range(2)))
         calls[name] = max(1, min(10_000, int(budget / max(once, 1e-7))))
         wanted[name] = max(3, min(repeats, int(PATIENCE / max(once, budget))))
     samples: dict[str, list[float]] = {name: [] for name in contenders}
@@ -163,7 +167,7 @@ def time_interleaved(contenders: dict[str, Thunk], repeats: int = 9, budget: flo
                 settle()
                 if calls[name] > 1:
                     thunk()  # wakes our own workers
-                samples[name].append(_seconds_of(thunk, calls[name]))
+                samples[name].append(seconds_of(thunk, calls[name]))
     return samples
 
 
