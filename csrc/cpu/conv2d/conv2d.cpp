@@ -62,6 +62,7 @@ void forward(const T* x, const T* w, const T* bias, T* y, const Conv2dShape& sha
   c.columns = {v.size, v.window, v.stride, v.dilation, v.before, v.out};
   c.groups = shape.groups;
   c.winograd = shape.winograd;
+  c.padding_counts = true;
   c.in_channels = in;
   c.out_channels = out;
   c.weight_strides = {v.window * in * shape.out_channels, in * shape.out_channels, shape.out_channels, 1, out};

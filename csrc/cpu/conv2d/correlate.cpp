@@ -17,13 +17,15 @@ struct Plan {
   int64_t block_rows;    // output rows per task
   int64_t row_blocks;    // per image
   const T* packed;
+  bool finite;       // the weights, or nobody asks
   Runs runs_direct;  // offsets in the source itself
   Runs runs_padded;  // offsets in a padded block
 };
 
-// Weights in panels, contiguous in the order in which tiles read them; first the bias, or zeros.
+// Weights in panels, contiguous in the order in which tiles read them; first the bias, or zeros. Whether they are
+// finite, where that decides if padding may be skipped.
 template <typename T>
-void pack_panel(const Plan<T>& plan, int64_t group, int64_t panel, T* out) {
+bool pack_panel(const Plan<T>& plan, int64_t group, int64_t panel, T* out) {
   const Correlation<T>& c = plan.c;
   const int64_t columns = plan.panels.columns(panel), width = plan.panels.width(panel);
   const int64_t first = plan.panels.first(panel);
@@ -37,19 +39,24 @@ void pack_panel(const Plan<T>& plan, int64_t group, int64_t panel, T* out) {
       out += c.in_channels * width;
     }
   }
+  const bool matters = sees_padding(c.rows) || (sees_padding(c.columns) && !c.padding_counts);
+  return !matters || all_finite(out - plan.depth * width, plan.depth * width);
 }
 
 template <typename T>
-const T* pack_weights(const Plan<T>& plan) {
-  T* packed = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * plan.c.groups * plan.packed_group));
-  const int64_t count = plan.panels.count();
-  parallel(0, plan.c.groups * count, grain_for(2 * plan.depth * kWidth<T>), [&](int64_t begin, int64_t end) {
+void pack_weights(Plan<T>& plan) {
+  const int64_t count = plan.panels.count(), panels = plan.c.groups * count, size = plan.c.groups * plan.packed_group;
+  T* packed = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * size + static_cast<uint64_t>(panels)));
+  bool* finite = reinterpret_cast<bool*>(packed + size);
+  parallel(0, panels, grain_for(2 * plan.depth * kWidth<T>), [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
       const int64_t before = plan.panels.first(p % count) * (plan.depth + 1);
-      pack_panel(plan, p / count, p % count, packed + (p / count) * plan.packed_group + before);
+      finite[p] = pack_panel(plan, p / count, p % count, packed + (p / count) * plan.packed_group + before);
     }
   });
-  return packed;
+  plan.packed = packed;
+  plan.finite = true;
+  for (int64_t p = 0; p < panels; ++p) plan.finite = plan.finite && finite[p];
 }
 
 // Where each run begins in an image (or block) of that many columns.
@@ -90,6 +97,16 @@ TapRange taps_of_row(const CorrelationAxis& axis, int64_t output) {
   return {begin, max_of(begin, end)};
 }
 
+// The outputs begin..end see the same taps; at most until `limit`.
+int64_t end_of_section(const CorrelationAxis& axis, int64_t begin, int64_t limit) {
+  const TapRange taps = taps_of_row(axis, begin);
+  for (int64_t end = begin + 1; end < limit; ++end) {
+    const TapRange next = taps_of_row(axis, end);
+    if (next.begin != taps.begin || next.end != taps.end) return end;
+  }
+  return limit;
+}
+
 // One panel for neighbouring rows that see the same kernel rows: tiles of nearly equal height.
 template <typename T>
 void multiply_rows(const Block& block, int64_t from_row, int64_t to_row, int vectors, CorrelationTile<T> tile) {
@@ -118,11 +135,9 @@ void multiply_block(const Plan<T>& plan, const Block& block, const T* source, co
       tile.columns = plan.panels.columns(p);
       tile.relu = c.activation.kind == ActivationKind::Relu;
       for (int64_t row = 0, end; row < block.rows; row = end) {
-        const TapRange taps = taps_of_row(c.rows, block.begin + row);
-        for (end = row + 1; end < block.rows; ++end) {
-          const TapRange next = taps_of_row(c.rows, block.begin + end);
-          if (next.begin != taps.begin || next.end != taps.end) break;
-        }
+        end = plan.finite ? end_of_section(c.rows, block.begin + row, block.begin + block.rows) - block.begin
+                          : block.rows;
+        const TapRange taps = plan.finite ? taps_of_row(c.rows, block.begin + row) : TapRange{0, c.rows.taps};
         const int64_t skipped = taps.begin * runs.per_row;
         tile.runs = {(taps.end - taps.begin) * runs.per_row, runs.length, runs.offsets + skipped, runs.per_row};
         tile.panel = bias + (1 + skipped * runs.length) * width;
@@ -219,15 +234,80 @@ void correlate_by_winograd(const Correlation<float>& c, int64_t side) { correlat
 void correlate_by_winograd(const Correlation<double>&, int64_t) {}
 
 template <typename T>
+void correlate_any(Correlation<T> c);
+
+// The outputs begin..end of an axis, which see these taps only.
+CorrelationAxis section(CorrelationAxis axis, int64_t begin, int64_t end, TapRange taps) {
+  axis.pad -= taps.begin * axis.dilation + begin * axis.stride;
+  axis.taps = taps.end - taps.begin;
+  axis.out = end - begin;
+  return axis;
+}
+
+// Without a product of padding, part by part; for weights that are not finite.
+template <typename T>
+void correlate_inside(Correlation<T> c) {
+  c.winograd = false;
+  c.padding_counts = true;  // there is none in a part
+  for (int64_t p = 0, p_end; p < c.rows.out; p = p_end) {
+    p_end = end_of_section(c.rows, p, c.rows.out);
+    const TapRange rows = taps_of_row(c.rows, p);
+    for (int64_t q = 0, q_end; q < c.columns.out; q = q_end) {
+      q_end = end_of_section(c.columns, q, c.columns.out);
+      const TapRange columns = taps_of_row(c.columns, q);
+      Correlation<T> part = c;
+      part.rows = section(c.rows, p, p_end, rows);
+      part.columns = section(c.columns, q, q_end, columns);
+      part.weights += rows.begin * c.weight_strides.row + columns.begin * c.weight_strides.column;
+      part.output += p * c.output_strides.row + q * c.output_strides.column;
+      correlate_any(part);
+    }
+  }
+}
+
+// The bias plus what the taps outside rows and columns, which meet nothing but padding, give: zero, or NaN.
+template <typename T>
+const T* bias_with_padding(const Correlation<T>& c, int64_t row, int64_t rows, int64_t column, int64_t columns) {
+  T* bias = static_cast<T*>(thread_scratch(kScratchPad, sizeof(T) * c.groups * c.out_channels));
+  for (int64_t group = 0; group < c.groups; ++group) {
+    for (int64_t o = 0; o < c.out_channels; ++o, ++bias) {
+      *bias = c.bias == nullptr ? T(0) : c.bias[group * c.out_channels + o];
+      const T* weights = c.weights + group * c.weight_strides.group + o * c.weight_strides.out;
+      for (int64_t tap = 0; tap < c.rows.taps * c.columns.taps; ++tap) {
+        const int64_t i = tap / c.columns.taps, j = tap % c.columns.taps;
+        if (i >= row && i < row + rows && j >= column && j < column + columns) continue;
+        for (int64_t k = 0; k < c.in_channels; ++k) {
+          *bias += 0 * weights[i * c.weight_strides.row + j * c.weight_strides.column + k * c.weight_strides.in];
+        }
+      }
+    }
+  }
+  return bias - c.groups * c.out_channels;
+}
+
+// Without the taps that never meet a source.
+template <typename T>
+Correlation<T> trimmed(Correlation<T> c) {
+  int64_t row = 0, column = 0;
+  const CorrelationAxis rows = touching_taps(c.rows, &row), columns = touching_taps(c.columns, &column);
+  if (rows.taps == c.rows.taps && columns.taps == c.columns.taps) return c;
+  if (c.padding_counts) c.bias = bias_with_padding(c, row, rows.taps, column, columns.taps);
+  c.winograd = false;  // it would need the place of that bias
+  c.weights += row * c.weight_strides.row + column * c.weight_strides.column;
+  c.rows = rows;
+  c.columns = columns;
+  return c;
+}
+
+template <typename T>
 void correlate_any(Correlation<T> c) {
   if (c.images == 0 || c.rows.out == 0 || c.columns.out == 0 || c.out_channels == 0) return;
   if (c.in_channels == 0) c.rows.taps = c.columns.taps = 0;
-  int64_t skipped = 0;
-  c.rows = touching_taps(c.rows, &skipped);
-  c.weights += skipped * c.weight_strides.row;
-  c.columns = touching_taps(c.columns, &skipped);
-  c.weights += skipped * c.weight_strides.column;
-  if (c.rows.taps > 0 && c.columns.taps > 0 && c.groups > 1 && c.in_channels == 1) return correlate_depthwise(c);
+  c = trimmed(c);
+  if (c.rows.taps > 0 && c.columns.taps > 0 && c.groups > 1 && c.in_channels == 1) {
+    if (!correlate_depthwise(c)) correlate_inside(c);
+    return;
+  }
   if (const int64_t side = side_of(c)) return correlate_by_winograd(c, side);
   if (c.rows.taps == 0 || c.columns.taps == 0) {  // nothing but bias
     c.rows.taps = c.columns.taps = 0;
@@ -243,7 +323,8 @@ void correlate_any(Correlation<T> c) {
   plan.packed_group = (plan.depth + 1) * plan.panels.total_width();
   plan.pixel = c.groups * c.in_channels;
   choose_blocks(plan);
-  plan.packed = pack_weights(plan);
+  pack_weights(plan);
+  if (!plan.finite && !c.padding_counts) return correlate_inside(c);
   const int64_t taps = c.rows.taps * c.columns.taps;
   int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchOuter, sizeof(int64_t) * 2 * taps));
   plan.runs_direct = make_runs(c, c.columns.size, offsets);

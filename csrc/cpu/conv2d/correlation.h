@@ -50,6 +50,7 @@ struct Correlation {
   int64_t in_channels;   // per group
   int64_t out_channels;  // per group
   bool winograd;         // where it pays
+  bool padding_counts;   // zeros around the source are multiplied: an infinite weight times them is NaN
   WeightStrides weight_strides;
   OutputStrides output_strides;
 };
@@ -57,9 +58,10 @@ struct Correlation {
 void correlate(const Correlation<float>& correlation);
 void correlate(const Correlation<double>& correlation);
 
-// For one input channel per group (taps already trimmed): vectors of channels instead of a matrix product.
-void correlate_depthwise(const Correlation<float>& correlation);
-void correlate_depthwise(const Correlation<double>& correlation);
+// For one input channel per group (taps already trimmed): vectors of channels instead of a matrix product. False where
+// padding that does not count met a weight that is not finite: nothing is done then.
+bool correlate_depthwise(const Correlation<float>& correlation);
+bool correlate_depthwise(const Correlation<double>& correlation);
 
 // The side of the output tiles, 2 or 4, with which Winograd's algorithm costs less than the direct sum, or 0. row_taps:
 // kernel rows that do not lie in padding, over all output rows; the direct sum skips the others.
@@ -127,6 +129,17 @@ inline int64_t reach(const CorrelationAxis& axis, int64_t outputs) {
 
 inline bool sees_padding(const CorrelationAxis& axis) {
   return axis.pad > 0 || reach(axis, axis.out) - axis.pad > axis.size;
+}
+
+// Of n values, a multiple of the width.
+template <typename T>
+bool all_finite(const T* p, int64_t n) {
+  Vec<T> zero[4] = {};  // stays so: Inf and NaN times 0 are NaN
+  for (int64_t i = 0; i < n; i += kWidth<T>) {
+    Vec<T>& sum = zero[i / kWidth<T> % 4];
+    sum = fma(load(p + i), Vec<T>{}, sum);
+  }
+  return sum_lanes<T>((zero[0] + zero[1]) + (zero[2] + zero[3])) == 0;
 }
 
 // Drops leading and trailing taps that meet padding only, which a huge dilation brings: what is left

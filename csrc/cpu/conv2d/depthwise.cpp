@@ -89,7 +89,8 @@ void correlate_row(const Row<T>& row, int64_t pixels) {
 template <typename T>
 const T* pack_weights(const Correlation<T>& c, int64_t channels) {
   const int64_t taps = c.rows.taps * c.columns.taps;
-  T* packed = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * (taps + 1) * channels));
+  T* packed = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * ((taps + 1) * channels + kWidth<T>)));
+  store(packed + (taps + 1) * channels, Vec<T>{});  // up to a whole vector
   for (int64_t o = 0; o < channels; ++o) packed[o] = c.bias == nullptr ? T(0) : c.bias[o];
   for (int64_t k = 0; k < taps; ++k) {
     const T* tap = c.weights + k / c.columns.taps * c.weight_strides.row + k % c.columns.taps * c.weight_strides.column;
@@ -108,9 +109,12 @@ constexpr int64_t kBlockRows = 8;
 constexpr int64_t kStripPixels = 32;  // whose sources stay in L1 over all channels
 
 template <typename T>
-void correlate_depthwise_any(const Correlation<T>& c) {
+bool correlate_depthwise_any(const Correlation<T>& c) {
   const int64_t channels = c.groups * c.out_channels, taps = c.rows.taps * c.columns.taps;
   const T* weights = pack_weights(c, channels);
+  const bool beside = sees_padding(c.rows) || sees_padding(c.columns);
+  if (beside && !c.padding_counts && !all_finite(weights + channels, ceil_div(taps * channels, kWidth<T>) * kWidth<T>))
+    return false;
   const int64_t blocks = ceil_div(c.rows.out, kBlockRows);
   const int64_t work = kBlockRows * c.columns.out * (taps + 1) * ceil_div(channels, kWidth<T>);
   parallel(0, c.images * blocks, grain_for(work), [&](int64_t begin, int64_t end) {
@@ -138,6 +142,7 @@ void correlate_depthwise_any(const Correlation<T>& c) {
       }
     }
   });
+  return true;
 }
 
 // Adds an output row to the sums of kTaps taps, one vector of channels or the first `left` of them.
@@ -220,8 +225,8 @@ void kernel_gradient_depthwise_any(const T* x, const T* dy, T* dw, const Conv2dS
 
 }  // namespace
 
-void correlate_depthwise(const Correlation<float>& correlation) { correlate_depthwise_any(correlation); }
-void correlate_depthwise(const Correlation<double>& correlation) { correlate_depthwise_any(correlation); }
+bool correlate_depthwise(const Correlation<float>& correlation) { return correlate_depthwise_any(correlation); }
+bool correlate_depthwise(const Correlation<double>& correlation) { return correlate_depthwise_any(correlation); }
 
 void kernel_gradient_depthwise(const float* x, const float* dy, float* dw, const Conv2dShape& shape,
                                const CorrelationAxis& rows, const CorrelationAxis& columns) {

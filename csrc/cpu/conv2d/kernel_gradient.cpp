@@ -164,6 +164,17 @@ void reduce_chunks(const Plan<T>& plan, int64_t row, int64_t column, int64_t dw_
   });
 }
 
+// All of dw for taps that never meet an input, only zeros around them: zero, or NaN where dy is not finite.
+template <typename T>
+void multiply_padding(const T* dy, int64_t pixels, int64_t channels, int64_t rows, T* dw) {
+  if (rows == 0) return;
+  memset(dw, 0, sizeof(T) * channels);
+  for (int64_t p = 0; p < pixels; ++p) {
+    for (int64_t o = 0; o < channels; ++o) dw[o] += 0 * dy[p * channels + o];
+  }
+  for (int64_t row = 1; row < rows; ++row) memcpy(dw + row * channels, dw, sizeof(T) * channels);
+}
+
 template <typename T>
 void kernel_gradient_any(const T* x, const T* dy, T* dw, const Conv2dShape& shape) {
   const WindowAxis &h = shape.window.height, &v = shape.window.width;
@@ -181,7 +192,7 @@ void kernel_gradient_any(const T* x, const T* dy, T* dw, const Conv2dShape& shap
   const bool all = plan.rows.taps == h.window && plan.columns.taps == v.window;
   plan.depth = plan.rows.taps * plan.columns.taps * plan.in_channels;
   if (!all || pixels == 0 || plan.depth == 0) {
-    memset(dw, 0, sizeof(T) * h.window * v.window * plan.in_channels * shape.out_channels);
+    multiply_padding(dy, pixels, shape.out_channels, h.window * v.window * plan.in_channels, dw);
   }
   if (pixels == 0 || plan.depth == 0) return;
   if (plan.groups > 1 && plan.in_channels == 1) {

@@ -1,7 +1,8 @@
 """Convolution of NHWC images with HWIO kernels, and its gradients, in NumPy: one product per kernel tap.
 
 Output pixel p of an axis sees, through tap i, the input p * stride + i * dilation - before. So each tap is a
-strided slice of the input, cut where it would lie in the padding.
+strided slice of the input, with zeros where it lies in the padding. These zeros are multiplied like any input, by the
+kernel and by the output's gradient (0 * Inf is NaN); the input's gradient sums over what saw an input, and no more.
 """
 
 from __future__ import annotations
@@ -75,6 +76,14 @@ def taps(height: Axis, width: Axis) -> Iterator[tuple[tuple[int, int], tuple[Any
             yield (i, j), (slice(None), rows, columns), (slice(None), seen_rows, seen_columns)
 
 
+def seen(inputs: np.ndarray, height: Axis, width: Axis) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """For each tap: what the outputs see through it, (N, OH, OW, C)."""
+    for tap, outs, ins in taps(height, width):
+        view = np.zeros((inputs.shape[0], height.out, width.out, inputs.shape[3]), inputs.dtype)
+        view[outs] = inputs[ins]
+        yield tap, view
+
+
 def _blocks(array: np.ndarray, groups: int) -> list[np.ndarray]:
     return np.split(array, groups, axis=-1)
 
@@ -93,8 +102,8 @@ def conv2d_forward(
     height, width = window_axes(inputs.shape[1:3], kernel.shape[:2], strides, padding, dilation)
     z = np.zeros((inputs.shape[0], height.out, width.out, kernel.shape[3]), inputs.dtype)
     for x_g, w_g, z_g in zip(_blocks(inputs, groups), _blocks(kernel, groups), _blocks(z, groups), strict=True):
-        for tap, outs, ins in taps(height, width):
-            z_g[outs] += x_g[ins] @ w_g[tap]
+        for tap, view in seen(x_g, height, width):
+            z_g += view @ w_g[tap]
     z = z if bias is None else z + bias
     if activation == "linear":
         return z, None
@@ -137,8 +146,8 @@ def conv2d_kernel_gradient(
     height, width = window_axes(inputs.shape[1:3], kernel_size, strides, padding, dilation)
     dw = np.zeros((*kernel_size, inputs.shape[3] // groups, dy.shape[3]), inputs.dtype)
     for x_g, dy_g, dw_g in zip(_blocks(inputs, groups), _blocks(dy, groups), _blocks(dw, groups), strict=True):
-        for tap, outs, ins in taps(height, width):
-            dw_g[tap] = np.tensordot(x_g[ins], dy_g[outs], axes=((0, 1, 2), (0, 1, 2)))
+        for tap, view in seen(x_g, height, width):
+            dw_g[tap] = np.tensordot(view, dy_g, axes=((0, 1, 2), (0, 1, 2)))
     return dw
 
 
