@@ -29,70 +29,57 @@
 namespace ranvier {
 namespace {
 
-// A copy of the parts that may be replaced, and a table over them; the other parts are the base's.
+// Every family and its struct, in the order of KernelTable.
+#define RANVIER_FAMILIES(X)                 \
+  X(activation, PerType<ActivationKernels>) \
+  X(ceiling, CeilingKernels)                \
+  X(conv2d, PerType<Conv2dKernels>)         \
+  X(elementwise, ElementwiseKernels)        \
+  X(embedding, EmbeddingKernels)            \
+  X(gemm, PerType<GemmKernels>)             \
+  X(ladder, LadderKernels)                  \
+  X(loss, PerType<LossKernels>)             \
+  X(norm, PerType<NormKernels>)             \
+  X(optimizer, PerType<OptimizerKernels>)   \
+  X(pool2d, PerType<Pool2dKernels>)         \
+  X(random, RandomKernels)                  \
+  X(recurrent, PerType<RecurrentKernels>)   \
+  X(reduce, ReduceKernels)                  \
+  X(shape, ShapeKernels)                    \
+  X(softmax, PerType<SoftmaxKernels>)
+
+// A copy of every family's kernels over those of `base`, and a table of them.
 struct OwnTable {
-  PerType<ActivationKernels> activation;
-  PerType<Conv2dKernels> conv2d;
-  ElementwiseKernels elementwise;
-  EmbeddingKernels embedding;
-  PerType<GemmKernels> gemm;
-  PerType<LossKernels> loss;
-  PerType<NormKernels> norm;
-  PerType<OptimizerKernels> optimizer;
-  PerType<Pool2dKernels> pool2d;
-  PerType<RecurrentKernels> recurrent;
-  ReduceKernels reduce;
-  ShapeKernels shape;
-  PerType<SoftmaxKernels> softmax;
+#define RANVIER_MEMBER(family, Kernels) Kernels family;
+#define RANVIER_COPY(family, Kernels) family(over->family),
+#define RANVIER_REFER(family, Kernels) family,
+#define RANVIER_PART(family, Kernels) {#family, {&(family), sizeof(family)}},
+  RANVIER_FAMILIES(RANVIER_MEMBER)
+  const KernelTable* base;
   KernelTable table;
 
-  explicit OwnTable(const KernelTable& base)
-      : activation(base.activation),
-        conv2d(base.conv2d),
-        elementwise(base.elementwise),
-        embedding(base.embedding),
-        gemm(base.gemm),
-        loss(base.loss),
-        norm(base.norm),
-        optimizer(base.optimizer),
-        pool2d(base.pool2d),
-        recurrent(base.recurrent),
-        reduce(base.reduce),
-        shape(base.shape),
-        softmax(base.softmax),
-        table{activation, base.ceiling, conv2d, elementwise, embedding, gemm,   base.ladder, loss,
-              norm,       optimizer,    pool2d, base.random, recurrent, reduce, shape,       softmax} {}
+  explicit OwnTable(const KernelTable* over)
+      : RANVIER_FAMILIES(RANVIER_COPY) base(over), table{RANVIER_FAMILIES(RANVIER_REFER)} {}
 
   // A family's struct and its size; {nullptr, 0} for a name that has none.
   std::pair<void*, std::size_t> part(const std::string& family) {
-    const std::map<std::string, std::pair<void*, std::size_t>> parts = {
-        {"activation", {&activation, sizeof(activation)}},
-        {"conv2d", {&conv2d, sizeof(conv2d)}},
-        {"elementwise", {&elementwise, sizeof(elementwise)}},
-        {"embedding", {&embedding, sizeof(embedding)}},
-        {"gemm", {&gemm, sizeof(gemm)}},
-        {"loss", {&loss, sizeof(loss)}},
-        {"norm", {&norm, sizeof(norm)}},
-        {"optimizer", {&optimizer, sizeof(optimizer)}},
-        {"pool2d", {&pool2d, sizeof(pool2d)}},
-        {"recurrent", {&recurrent, sizeof(recurrent)}},
-        {"reduce", {&reduce, sizeof(reduce)}},
-        {"shape", {&shape, sizeof(shape)}},
-        {"softmax", {&softmax, sizeof(softmax)}},
-    };
+    const std::map<std::string, std::pair<void*, std::size_t>> parts = {RANVIER_FAMILIES(RANVIER_PART)};
     const auto found = parts.find(family);
     return found == parts.end() ? std::pair<void*, std::size_t>{nullptr, 0} : found->second;
   }
 };
 
 std::mutex g_mutex;
-std::vector<std::pair<std::string, const OwnKernel*>> g_used;      // paths
+std::vector<std::pair<std::string, const OwnKernel*>> g_used;  // paths
+std::atomic<bool> g_enabled{false};
+
 std::map<const KernelTable*, std::unique_ptr<OwnTable>> g_tables;  // by base, made when first asked for
 std::vector<std::unique_ptr<OwnTable>> g_retired;                  // another thread may still run their kernels
-std::atomic<bool> g_enabled{false};
+std::atomic<const OwnTable*> g_latest{nullptr};                    // of g_tables: the one asked for last
 
 // Tables made so far no longer hold what is in use; they are kept, for calls under way.
 void retire_tables() {
+  g_latest = nullptr;
   for (auto& [base, table] : g_tables) g_retired.push_back(std::move(table));
   g_tables.clear();
 }
@@ -108,7 +95,7 @@ std::string use_kernels(const std::string& path) {
     throw ValueError(message("kernels: ", path, " was built for Ranvier ", kernel->version, ", this is ",
                              RANVIER_VERSION, "; build it again"));
   }
-  OwnTable trial(cpu_kernels());
+  OwnTable trial(&cpu_kernels());
   const auto [part, size] = trial.part(kernel->family);
   if (part == nullptr) throw ValueError(message("kernels: there is no family '", kernel->family, "' to replace"));
   if (size != kernel->size) {
@@ -143,12 +130,15 @@ std::vector<std::pair<std::string, std::string>> own_kernels() {
 
 const KernelTable* with_own_kernels(const KernelTable* base) {
   if (!g_enabled.load(std::memory_order_acquire)) return base;
+  const OwnTable* latest = g_latest.load(std::memory_order_acquire);
+  if (latest != nullptr && latest->base == base) return &latest->table;
   const std::lock_guard<std::mutex> lock(g_mutex);
   std::unique_ptr<OwnTable>& own = g_tables[base];
   if (!own) {
-    own = std::make_unique<OwnTable>(*base);
+    own = std::make_unique<OwnTable>(base);
     for (const auto& [path, kernel] : g_used) kernel->install(own->part(kernel->family).first);
   }
+  g_latest.store(own.get(), std::memory_order_release);
   return &own->table;
 }
 

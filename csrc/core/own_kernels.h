@@ -13,8 +13,10 @@ namespace ranvier {
 // ValueError for a file that is none, or one built for another version.
 std::string use_kernels(const std::string& path);
 void reset_kernels();  // the built-in ones again
-void enable_own_kernels(
-    bool on);  // for benchmarks that compare: between the built-in table and the one with own kernels
+
+// For benchmarks that compare the two: whether calls take the own kernels or the built-in ones.
+void enable_own_kernels(bool on);
+
 std::vector<std::pair<std::string, std::string>> own_kernels();  // families and paths, in the order of use
 
 // The table with own kernels over `base`, or `base` itself where there are none.

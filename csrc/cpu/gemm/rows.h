@@ -116,9 +116,30 @@ void sum_block(const Rows<T>& m, T* sums) {
   return m.weight != nullptr ? sum_any<T, true>(m, sums) : sum_any<T, false>(m, sums);
 }
 
+template <typename T>
+void sum_rows(const Rows<T>& m, T* sums);
+
+// Rows narrower than a vector that follow on each other, a vector's width of them taken as one: full vectors are read,
+// where a load for each row would leave most lanes empty (a column alone: 15 of 16).
+template <typename T>
+void sum_folded(const Rows<T>& m, T* sums) {
+  const int64_t folded = m.rows / kWidth<T>, wide = kWidth<T> * m.columns;
+  T parts[(kWidth<T> - 1) * kWidth<T>];
+  sum_rows<T>({m.x, wide, folded, wide, nullptr}, parts);
+  const Rows<T> rest = {m.x + folded * wide, m.columns, m.rows - folded * kWidth<T>, m.columns, nullptr};
+  T last[kWidth<T>];
+  sum_block(rest, last);
+  sum_block<T>({parts, m.columns, kWidth<T>, m.columns, nullptr}, sums);
+  for (int64_t j = 0; j < m.columns; ++j) sums[j] += last[j];
+}
+
 // Many rows in chunks that follow from the shape alone, added in order; fewer by pieces of columns.
 template <typename T>
 void sum_rows(const Rows<T>& m, T* sums) {
+  constexpr int64_t kFoldedRows = 1024;
+  if (m.weight == nullptr && m.columns < kWidth<T> && m.ld == m.columns && m.rows >= kFoldedRows) {
+    return sum_folded(m, sums);
+  }
   constexpr int64_t kChunk = 128 * 1024 / sizeof(T);  // a chunk is worth a thread's while
   constexpr int64_t kChunkRows = 256;
   const int64_t chunks = min_of(64, min_of(m.rows / kChunkRows, m.rows * m.columns / kChunk));
