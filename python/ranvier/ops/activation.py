@@ -205,7 +205,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """x where positive, else alpha * (e**x - 1), any shape; the gradient at 0 is alpha.
 
-    Raises TypeError for integers. Source: Clevert et al. 2015; Keras; curriculum F05.
+    Within 5 ULP. Raises TypeError for integers. Source: Clevert et al. 2015; Keras; curriculum F05.
 
     >>> import ranvier as rv
     >>> rv.ops.elu([-1.0, 2.0]).numpy().round(4)
@@ -217,7 +217,7 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
 def selu(x: Any) -> Tensor:
     """1.0507 * elu(x, alpha=1.67326), any shape: keeps outputs at mean 0 and variance 1.
 
-    Raises TypeError for integers. Source: Klambauer et al. 2017; Keras; curriculum F05.
+    Within 5 ULP. Raises TypeError for integers. Source: Klambauer et al. 2017; Keras; curriculum F05.
 
     >>> import ranvier as rv
     >>> rv.ops.selu([-1.0, 1.0]).numpy().round(4)
@@ -229,6 +229,7 @@ def selu(x: Any) -> Tensor:
 def gelu(x: Any, approximate: bool = True) -> Tensor:
     """x times the normal distribution function of x, any shape; by default in the tanh approximation.
 
+    Absolute error within 8 eps |x|; the approximation's relative one within 8 eps (1 + 1.6 |x| (1 + 0.0447 x^2)).
     Raises TypeError for integers. Source: Hendrycks and Gimpel 2016; Keras.
 
     >>> import ranvier as rv
@@ -239,7 +240,7 @@ def gelu(x: Any, approximate: bool = True) -> Tensor:
 
 
 def silu(x: Any) -> Tensor:
-    """x * sigmoid(x), any shape (swish). Raises TypeError for integers. Source: Keras.
+    """x * sigmoid(x), any shape (swish), within 6 ULP. Raises TypeError for integers. Source: Keras.
 
     >>> import ranvier as rv
     >>> rv.ops.silu([-1.0, 1.0]).numpy().round(4)
@@ -249,7 +250,7 @@ def silu(x: Any) -> Tensor:
 
 
 def softplus(x: Any) -> Tensor:
-    """log(1 + e**x), any shape, without overflow. Raises TypeError for integers. Source: Keras.
+    """log(1 + e**x), any shape, without overflow, within 6 ULP. Raises TypeError for integers. Source: Keras.
 
     >>> import ranvier as rv
     >>> rv.ops.softplus([0.0, 1000.0]).numpy().round(4)
