@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ranvier._names import unknown
 from ranvier.losses.classes import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
-    CategoricalHinge,
     CosineSimilarity,
-    Hinge,
     Huber,
-    KLDivergence,
-    LogCosh,
     Loss,
     LossFunctionWrapper,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    Poisson,
     SparseCategoricalCrossentropy,
-    SquaredHinge,
+)
+from ranvier.losses.focal import (
+    BinaryFocalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+    binary_focal_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
 )
 from ranvier.losses.functions import (
     binary_crossentropy,
@@ -42,21 +41,38 @@ from ranvier.losses.functions import (
     sparse_categorical_crossentropy,
     squared_hinge,
 )
+from ranvier.losses.overlap import Circle, Dice, Tversky, circle, dice, tversky
+from ranvier.losses.plain import (
+    CategoricalHinge,
+    Hinge,
+    KLDivergence,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    SquaredHinge,
+)
+from ranvier.losses.temporal import CTC, ctc
 
 CLASSES: dict[str, type[Loss]] = {
     c.__name__: c
     for c in (
-        BinaryCrossentropy, CategoricalCrossentropy, CategoricalHinge, CosineSimilarity, Hinge, Huber, KLDivergence,
-        LogCosh, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError, MeanSquaredLogarithmicError,
-        Poisson, SparseCategoricalCrossentropy, SquaredHinge,
+        BinaryCrossentropy, BinaryFocalCrossentropy, CTC, CategoricalCrossentropy, CategoricalFocalCrossentropy,
+        CategoricalGeneralizedCrossEntropy, CategoricalHinge, Circle, CosineSimilarity, Dice, Hinge, Huber,
+        KLDivergence, LogCosh, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError,
+        MeanSquaredLogarithmicError, Poisson, SparseCategoricalCrossentropy, SquaredHinge, Tversky,
     )
 }  # fmt: skip
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (
-        binary_crossentropy, categorical_crossentropy, categorical_hinge, cosine_similarity, half_sse, hinge, huber,
-        kl_divergence, log_cosh, mean_absolute_error, mean_absolute_percentage_error, mean_squared_error,
-        mean_squared_logarithmic_error, poisson, sparse_categorical_crossentropy, squared_hinge,
+        binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy,
+        categorical_focal_crossentropy, categorical_generalized_cross_entropy, categorical_hinge, circle,
+        cosine_similarity, ctc, dice, half_sse, hinge, huber, kl_divergence, log_cosh, mean_absolute_error,
+        mean_absolute_percentage_error, mean_squared_error, mean_squared_logarithmic_error, poisson,
+        sparse_categorical_crossentropy, squared_hinge, tversky,
     )
 }  # fmt: skip
 ALIASES: dict[str, Callable[..., Any]] = {
@@ -67,10 +83,16 @@ ALIASES: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 __all__ = [
+    "CTC",
     "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
     "CategoricalHinge",
+    "Circle",
     "CosineSimilarity",
+    "Dice",
     "Hinge",
     "Huber",
     "KLDivergence",
@@ -84,11 +106,18 @@ __all__ = [
     "Poisson",
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
+    "Tversky",
     "binary_crossentropy",
+    "binary_focal_crossentropy",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
     "categorical_hinge",
+    "circle",
     "cosine_similarity",
+    "ctc",
     "deserialize",
+    "dice",
     "get",
     "half_sse",
     "hinge",
@@ -103,6 +132,7 @@ __all__ = [
     "serialize",
     "sparse_categorical_crossentropy",
     "squared_hinge",
+    "tversky",
 ]
 
 
@@ -135,7 +165,7 @@ def _by_name(name: str) -> Any:
 
     found = get_registered_object(name) or FUNCTIONS.get(name) or ALIASES.get(name) or CLASSES.get(name)
     if found is None:
-        raise ValueError(f"Unknown loss: {name!r}. Known: {', '.join(sorted({**FUNCTIONS, **ALIASES, **CLASSES}))}")
+        raise ValueError(unknown("loss", name, {**FUNCTIONS, **ALIASES, **CLASSES}))
     return found() if isinstance(found, type) else found
 
 
@@ -152,7 +182,7 @@ def serialize(loss: Any) -> Any:
     return name if name is not None and FUNCTIONS.get(name) is loss else serialize_object(loss)
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The loss that ``serialize`` wrote. Raises ValueError for one that is neither ours nor registered.
 
     >>> import ranvier as rv
@@ -162,8 +192,8 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     from ranvier.saving.registry import CustomObjectScope, deserialize_object
 
     with CustomObjectScope(custom_objects or {}):
-        if isinstance(config, str):
-            return _by_name(config)
-        if config.get("class_name") == "function" and config.get("config") in FUNCTIONS:
-            return FUNCTIONS[config["config"]]
-        return deserialize_object(config)
+        if isinstance(name, str):
+            return _by_name(name)
+        if name.get("class_name") == "function" and name.get("config") in FUNCTIONS:
+            return FUNCTIONS[name["config"]]
+        return deserialize_object(name)

@@ -39,12 +39,14 @@ def same_rank(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
     return x1, x2
 
 
-def _pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+def labels_and_predictions(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+    """Both in the predictions' floating dtype and of one rank."""
     y_pred = predictions_of(y_pred)
     return same_rank(labels_like(y_true, y_pred), y_pred)
 
 
-def _must_agree(name: str, y_true: Tensor, y_pred: Tensor) -> None:
+def must_agree(name: str, y_true: Tensor, y_pred: Tensor) -> None:
+    """Raises ValueError for shapes that differ."""
     if y_true.shape != y_pred.shape:
         raise ValueError(f"{name}: y_true has shape {y_true.shape} but y_pred has shape {y_pred.shape}")
 
@@ -70,7 +72,8 @@ def _logits_behind(probabilities: Tensor, activation: type[Function]) -> Tensor 
     return node.logits
 
 
-def _clipped(probabilities: Tensor) -> Tensor:
+def clipped(probabilities: Tensor) -> Tensor:
+    """Probabilities 1e-7 away from 0 and 1, so that their logarithms are finite."""
     return ops.clip(probabilities, EPSILON, 1 - EPSILON)
 
 
@@ -103,10 +106,10 @@ def categorical_crossentropy(
     if label_smoothing:
         y_true = y_true * (1 - label_smoothing) + label_smoothing / y_pred.shape[-1]
     normal = y_pred / ops.sum(y_pred, -1, keepdims=True)
-    return -ops.sum(y_true * ops.log(_clipped(normal)), -1)
+    return -ops.sum(y_true * ops.log(clipped(normal)), -1)
 
 
-def _class_numbers(y_true: Any, device: str) -> Tensor:
+def class_numbers(y_true: Any, device: str) -> Tensor:
     """Labels as int32 or int64; floats must be whole, so that none is silently cut off."""
     labels = as_tensor(y_true, device=device)
     if labels.dtype in ("int32", "int64"):
@@ -119,7 +122,7 @@ def _class_numbers(y_true: Any, device: str) -> Tensor:
     return ops.cast(labels, "int64")
 
 
-def _own_probability(labels: Tensor, probabilities: Tensor) -> Tensor:
+def own_probability(labels: Tensor, probabilities: Tensor) -> Tensor:
     """Of each row (..., C) the element that its label names: (...)."""
     classes = probabilities.shape[-1]
     _core._check_class_labels("sparse_categorical_crossentropy", labels.array, classes)
@@ -141,7 +144,7 @@ def sparse_categorical_crossentropy(
     array([0.6931], dtype=float32)
     """
     y_pred = _classes_last(predictions_of(y_pred), axis)
-    labels = _class_numbers(y_true, y_pred.device)
+    labels = class_numbers(y_true, y_pred.device)
     if labels.ndim == y_pred.ndim and labels.shape[-1] == 1:
         labels = ops.squeeze(labels, -1)
     if labels.shape != y_pred.shape[:-1]:
@@ -156,8 +159,15 @@ def sparse_categorical_crossentropy(
     if logits is not None:
         losses = ops.softmax_cross_entropy(labels, logits)
     else:
-        losses = -ops.log(_clipped(_own_probability(labels, y_pred) / ops.sum(y_pred, -1)))
-    return losses if ignore_class is None else ops.where(counts, losses, 0.0)
+        losses = -ops.log(clipped(own_probability(labels, y_pred) / ops.sum(y_pred, -1)))
+    if ignore_class is None:
+        return losses
+    losses = ops.where(counts, losses, 0.0)
+    losses.mask = counts  # a mean is over the samples that count
+    return losses
+
+
+sparse_categorical_crossentropy.takes_class_numbers = True  # type: ignore[attr-defined]
 
 
 def binary_crossentropy(
@@ -176,14 +186,14 @@ def binary_crossentropy(
     probabilities = predictions_of(y_pred)
     logits = probabilities if from_logits else _logits_behind(probabilities, Sigmoid)
     y_true, y_pred = same_rank(labels_like(y_true, probabilities), probabilities if logits is None else logits)
-    _must_agree("binary_crossentropy", y_true, y_pred)
+    must_agree("binary_crossentropy", y_true, y_pred)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"binary_crossentropy: label_smoothing must be between 0 and 1 but is {label_smoothing}")
     if label_smoothing:
         y_true = y_true * (1 - label_smoothing) + 0.5 * label_smoothing
     if logits is not None:
         return ops.mean(ops.sigmoid_cross_entropy(y_true, y_pred), axis)
-    p = _clipped(y_pred)
+    p = clipped(y_pred)
     return -ops.mean(y_true * ops.log(p) + (1 - y_true) * ops.log(1 - p), axis)
 
 
@@ -197,7 +207,7 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
     >>> rv.losses.mean_squared_error([[0, 1]], [[1.0, 3.0]]).numpy()
     array([2.5], dtype=float32)
     """
-    return ops.mean_squared_error(*_pair(y_true, y_pred))
+    return ops.mean_squared_error(*labels_and_predictions(y_true, y_pred))
 
 
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
@@ -207,7 +217,7 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
     >>> rv.losses.mean_absolute_error([[0, 1]], [[1.0, 3.0]]).numpy()
     array([1.5], dtype=float32)
     """
-    return ops.mean_absolute_error(*_pair(y_true, y_pred))
+    return ops.mean_absolute_error(*labels_and_predictions(y_true, y_pred))
 
 
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
@@ -217,7 +227,7 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
     >>> rv.losses.huber([[0, 0]], [[1.0, 3.0]]).numpy()
     array([1.5], dtype=float32)
     """
-    return ops.huber(*_pair(y_true, y_pred), delta=delta)
+    return ops.huber(*labels_and_predictions(y_true, y_pred), delta=delta)
 
 
 def half_sse(y_true: Any, y_pred: Any) -> Tensor:
@@ -227,7 +237,7 @@ def half_sse(y_true: Any, y_pred: Any) -> Tensor:
     >>> rv.losses.half_sse([[0, 1]], [[1.0, 3.0]]).numpy()
     array([2.5], dtype=float32)
     """
-    y_true, y_pred = _pair(y_true, y_pred)
+    y_true, y_pred = labels_and_predictions(y_true, y_pred)
     return ops.mean_squared_error(y_true, y_pred) * (y_pred.shape[-1] / 2)
 
 
@@ -238,8 +248,8 @@ def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
     >>> rv.losses.mean_absolute_percentage_error([[2.0, 4.0]], [[1.0, 4.0]]).numpy()
     array([25.], dtype=float32)
     """
-    y_true, y_pred = _pair(y_true, y_pred)
-    _must_agree("mean_absolute_percentage_error", y_true, y_pred)
+    y_true, y_pred = labels_and_predictions(y_true, y_pred)
+    must_agree("mean_absolute_percentage_error", y_true, y_pred)
     return 100 * ops.mean(ops.abs((y_true - y_pred) / ops.maximum(ops.abs(y_true), EPSILON)), -1)
 
 
@@ -250,7 +260,7 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
     >>> rv.losses.mean_squared_logarithmic_error([[0.0]], [[1.7182818]]).numpy().round(4)
     array([1.], dtype=float32)
     """
-    y_true, y_pred = _pair(y_true, y_pred)
+    y_true, y_pred = labels_and_predictions(y_true, y_pred)
     return ops.mean_squared_error(ops.log(ops.maximum(y_true, EPSILON) + 1), ops.log(ops.maximum(y_pred, EPSILON) + 1))
 
 
@@ -261,8 +271,8 @@ def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
     >>> rv.losses.log_cosh([[0.0]], [[1.0]]).numpy().round(4)
     array([0.4338], dtype=float32)
     """
-    y_true, y_pred = _pair(y_true, y_pred)
-    _must_agree("log_cosh", y_true, y_pred)
+    y_true, y_pred = labels_and_predictions(y_true, y_pred)
+    must_agree("log_cosh", y_true, y_pred)
     error = y_pred - y_true
     return ops.mean(error + ops.softplus(error * -2) - float(np.log(2.0)), -1)
 
@@ -274,8 +284,8 @@ def poisson(y_true: Any, y_pred: Any) -> Tensor:
     >>> rv.losses.poisson([[1.0]], [[1.0]]).numpy().round(4)
     array([1.], dtype=float32)
     """
-    y_true, y_pred = _pair(y_true, y_pred)
-    _must_agree("poisson", y_true, y_pred)
+    y_true, y_pred = labels_and_predictions(y_true, y_pred)
+    must_agree("poisson", y_true, y_pred)
     return ops.mean(y_pred - y_true * ops.log(y_pred + EPSILON), -1)
 
 
@@ -286,8 +296,8 @@ def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
     >>> rv.losses.kl_divergence([[1.0, 0.0]], [[0.5, 0.5]]).numpy().round(4)
     array([0.6931], dtype=float32)
     """
-    y_true, y_pred = _pair(y_true, y_pred)
-    _must_agree("kl_divergence", y_true, y_pred)
+    y_true, y_pred = labels_and_predictions(y_true, y_pred)
+    must_agree("kl_divergence", y_true, y_pred)
     y_true, y_pred = ops.clip(y_true, EPSILON, 1), ops.clip(y_pred, EPSILON, 1)
     return ops.sum(y_true * ops.log(y_true / y_pred), -1)
 
@@ -301,8 +311,8 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     >>> rv.losses.cosine_similarity([[1.0, 0.0]], [[3.0, 0.0]]).numpy()
     array([-1.], dtype=float32)
     """
-    y_true, y_pred = _pair(y_true, y_pred)
-    _must_agree("cosine_similarity", y_true, y_pred)
+    y_true, y_pred = labels_and_predictions(y_true, y_pred)
+    must_agree("cosine_similarity", y_true, y_pred)
 
     def normal(x: Tensor) -> Tensor:
         return x / ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis, keepdims=True), 1e-12))
@@ -315,8 +325,8 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
 
 def _signs(y_true: Tensor) -> Tensor:
     """Labels of -1 and 1; those of 0 and 1 are converted."""
-    values = y_true.numpy()
-    return y_true * 2 - 1 if ((values == 0) | (values == 1)).all() else y_true
+    bits = ops.all(ops.logical_or(ops.equal(y_true, 0), ops.equal(y_true, 1)))
+    return ops.where(bits, y_true * 2 - 1, y_true)
 
 
 def hinge(y_true: Any, y_pred: Any) -> Tensor:
@@ -326,8 +336,8 @@ def hinge(y_true: Any, y_pred: Any) -> Tensor:
     >>> rv.losses.hinge([[0, 1]], [[-2.0, 0.5]]).numpy()
     array([0.25], dtype=float32)
     """
-    y_true, y_pred = _pair(y_true, y_pred)
-    _must_agree("hinge", y_true, y_pred)
+    y_true, y_pred = labels_and_predictions(y_true, y_pred)
+    must_agree("hinge", y_true, y_pred)
     return ops.mean(ops.maximum(1 - _signs(y_true) * y_pred, 0), -1)
 
 
@@ -338,8 +348,8 @@ def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
     >>> rv.losses.squared_hinge([[0, 1]], [[-2.0, 0.5]]).numpy()
     array([0.125], dtype=float32)
     """
-    y_true, y_pred = _pair(y_true, y_pred)
-    _must_agree("squared_hinge", y_true, y_pred)
+    y_true, y_pred = labels_and_predictions(y_true, y_pred)
+    must_agree("squared_hinge", y_true, y_pred)
     return ops.mean(ops.square(ops.maximum(1 - _signs(y_true) * y_pred, 0)), -1)
 
 
@@ -350,8 +360,8 @@ def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
     >>> rv.losses.categorical_hinge([[1, 0, 0]], [[0.5, 0.25, 0.0]]).numpy()
     array([0.75], dtype=float32)
     """
-    y_true, y_pred = _pair(y_true, y_pred)
-    _must_agree("categorical_hinge", y_true, y_pred)
+    y_true, y_pred = labels_and_predictions(y_true, y_pred)
+    must_agree("categorical_hinge", y_true, y_pred)
     right = ops.sum(y_true * y_pred, -1)
     wrong = ops.max((1 - y_true) * y_pred, -1)
     return ops.maximum(wrong - right + 1, 0)

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ranvier._names import unknown
+
 Registered = TypeVar("Registered", bound=Callable[..., Any])
 
 _MODULES = (
@@ -211,7 +213,7 @@ def get_from(identifier: Any, by_name: dict[str, Any], kind: str) -> Any:
     if isinstance(identifier, str):
         found = get_registered_object(identifier) or by_name.get(identifier)
         if found is None:
-            raise ValueError(f"Unknown {kind}: {identifier!r}. Known: {', '.join(sorted(by_name))}")
+            raise ValueError(unknown(kind, identifier, by_name))
         identifier = found
         return identifier() if isinstance(identifier, type) or identifier in by_name.values() else identifier
     if isinstance(identifier, type):

@@ -1,0 +1,19 @@
+"""What to say to a name that is not known: the nearest ones that are."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for an unknown name: the nearest known ones, then all.
+
+    >>> unknown("loss", "huberr", ["huber", "hinge"])
+    "Unknown loss: 'huberr'. Did you mean 'huber'? Known: hinge, huber"
+    """
+    every = sorted(set(known))
+    lower = {name.lower(): name for name in every}
+    near = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.6)]
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"Unknown {kind}: {name!r}.{hint} Known: {', '.join(every)}"
