@@ -1,4 +1,5 @@
 #include "cpu/conv2d/correlation_tile.h"
+#include "cpu/conv2d/few_taps.h"
 #include "cpu/conv2d/pack_weights.h"
 
 namespace ranvier {
@@ -16,6 +17,7 @@ struct Plan {
   int64_t block_images;  // per task
   int64_t block_rows;    // output rows per task
   int64_t row_blocks;    // per image
+  bool few;              // taps: their weights fit in registers
   const T* packed;
   bool finite;       // the weights, or nobody asks
   Runs runs_direct;  // offsets in the source itself
@@ -78,9 +80,10 @@ struct Block {
   int64_t images;
   int64_t begin;  // first output row
   int64_t rows;
-  int64_t row_pixels;             // images * columns
-  const int64_t* source_offsets;  // per pixel
-  const int64_t* output_offsets;  // per pixel
+  int64_t row_pixels;                               // images * columns
+  int64_t source_image, source_row, source_column;  // steps between outputs
+  const int64_t* source_offsets;                    // per pixel
+  const int64_t* output_offsets;                    // per pixel
 };
 
 // Kernel rows begin..end: those that do not lie in padding for an output row.
@@ -120,10 +123,57 @@ void multiply_rows(const Block& block, int64_t from_row, int64_t to_row, int vec
   }
 }
 
+// Where its pixels begin, in the source and in the output.
+template <typename T>
+Block with_offsets(const Correlation<T>& c, Block block) {
+  const int64_t pixels = block.rows * block.row_pixels;
+  int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchC, sizeof(int64_t) * 2 * pixels));
+  block.source_offsets = offsets;
+  block.output_offsets = offsets + pixels;
+  for (int64_t p = 0; p < block.rows; ++p) {
+    for (int64_t n = 0; n < block.images; ++n) {
+      for (int64_t q = 0; q < c.columns.out; ++q, ++offsets) {
+        offsets[0] = n * block.source_image + p * block.source_row + q * block.source_column;
+        offsets[pixels] = n * c.output_strides.image + p * c.output_strides.row + q * c.output_strides.column;
+      }
+    }
+  }
+  return block;
+}
+
+// Row by row.
+template <typename T>
+void correlate_few(const Plan<T>& plan, const Block& block, const T* source, const Runs& runs, T* output) {
+  const Correlation<T>& c = plan.c;
+  int64_t offsets[kFewTaps];
+  for (int64_t k = 0; k < plan.depth; ++k) offsets[k] = runs.offsets[k / runs.length] + k % runs.length;
+  for (int64_t n = 0; n < block.images; ++n) {
+    for (int64_t p = 0; p < block.rows; ++p) {
+      for (int64_t panel = 0; panel < c.groups * plan.panels.count(); ++panel) {
+        const int64_t group = panel / plan.panels.count(), in_group = panel % plan.panels.count();
+        const int64_t first = plan.panels.first(in_group);
+        FewTapsRow<T> row{};
+        row.source = source + n * block.source_image + p * block.source_row + group * c.in_channels;
+        row.source_step = block.source_column;
+        row.offsets = offsets;
+        row.bias = plan.packed + group * plan.packed_group + first * (plan.depth + 1);
+        row.width = plan.panels.width(in_group);
+        row.columns = plan.panels.columns(in_group);
+        row.output = output + n * c.output_strides.image + p * c.output_strides.row + group * c.out_channels + first;
+        row.output_step = c.output_strides.column;
+        row.pixels = c.columns.out;
+        row.relu = c.activation.kind == ActivationKind::Relu;
+        few_taps(T{}, plan.depth)(row);
+      }
+    }
+  }
+}
+
 // Panel by panel, so that each stays in L1 or L2 meanwhile.
 template <typename T>
-void multiply_block(const Plan<T>& plan, const Block& block, const T* source, const Runs& runs, T* output) {
+void multiply_block(const Plan<T>& plan, const Block& where, const T* source, const Runs& runs, T* output) {
   const Correlation<T>& c = plan.c;
+  const Block block = with_offsets(c, where);
   for (int64_t group = 0; group < c.groups; ++group) {
     for (int64_t p = 0; p < plan.panels.count(); ++p) {
       const int64_t width = plan.panels.width(p);
@@ -175,20 +225,12 @@ void correlate_block(const Plan<T>& plan, int64_t task) {
     source += (from * columns - c.columns.pad) * plan.pixel;
   }
 
-  const int64_t pixels = block.rows * block.row_pixels;
-  int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchC, sizeof(int64_t) * 2 * pixels));
-  block.source_offsets = offsets;
-  block.output_offsets = offsets + pixels;
-  for (int64_t p = 0; p < block.rows; ++p) {
-    for (int64_t n = 0; n < block.images; ++n) {
-      for (int64_t q = 0; q < c.columns.out; ++q, ++offsets) {
-        offsets[0] = n * image_size + (p * c.rows.stride * columns + q * c.columns.stride) * plan.pixel;
-        offsets[pixels] = n * c.output_strides.image + p * c.output_strides.row + q * c.output_strides.column;
-      }
-    }
-  }
+  block.source_image = image_size;
+  block.source_row = c.rows.stride * columns * plan.pixel;
+  block.source_column = c.columns.stride * plan.pixel;
   T* output = c.output + image * c.output_strides.image + block.begin * c.output_strides.row;
-  multiply_block(plan, block, source, copied ? plan.runs_padded : plan.runs_direct, output);
+  (plan.few ? correlate_few<T> : multiply_block<T>)(plan, block, source, copied ? plan.runs_padded : plan.runs_direct,
+                                                    output);
   if (c.activation.kind == ActivationKind::Linear || c.activation.kind == ActivationKind::Relu) return;
   for (int64_t n = 0; n < block.images; ++n) {  // still in L2
     for (int64_t p = 0; p < block.rows; ++p) {
@@ -322,6 +364,7 @@ void correlate_any(Correlation<T> c) {
   plan.depth = c.rows.taps * c.columns.taps * c.in_channels;
   plan.packed_group = (plan.depth + 1) * plan.panels.total_width();
   plan.pixel = c.groups * c.in_channels;
+  plan.few = plan.depth > 0 && plan.depth <= kFewTaps;
   choose_blocks(plan);
   pack_weights(plan);
   if (!plan.finite && !c.padding_counts) return correlate_inside(c);
