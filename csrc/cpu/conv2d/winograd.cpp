@@ -121,6 +121,13 @@ void write_tile(const Plan& plan, int64_t tile, int64_t panel, const float* m, i
       return relu ? max(sum, V{}) : sum;
     };
     const auto transform = [](const V* from, V* to) { Winograd<kOutputs>::output(from, to); };
+#pragma GCC unroll 4
+    for (int i = 0; i < kOutputs; ++i) {  // what the next tile writes
+#pragma GCC unroll 4
+      for (int j = kOutputs; j < 2 * kOutputs; ++j) {
+        __builtin_prefetch(y + i * strides.row + j * strides.column + at, 1);
+      }
+    }
     if (rows == kOutputs && columns == kOutputs && left == kWidth<float>) {
       transform_square<kSide, kOutputs>(transform, read, [&](int i, int j, V value) {
         store(y + i * strides.row + j * strides.column + at, finish(value));

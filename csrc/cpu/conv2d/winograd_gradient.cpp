@@ -40,6 +40,11 @@ RANVIER_INLINE void transform_vector(const float* dy, int64_t rows, int64_t colu
   constexpr int kSide = Winograd<kOutputs>::kSide;
   const auto transform = [](const V* y, V* m) { Winograd<kOutputs>::gradient(y, m); };
   const auto write = [&](int i, int j, V value) { store(w + (kSide * i + j) * position, value); };
+#pragma GCC unroll 4
+  for (int i = 0; i < kOutputs; ++i) {  // what the next tile reads
+#pragma GCC unroll 4
+    for (int j = kOutputs; j < 2 * kOutputs; ++j) __builtin_prefetch(dy + i * row_step + j * step);
+  }
   if (rows >= kOutputs && columns >= kOutputs && left == kWidth<float>) {
     transform_square<kOutputs, kSide>(
         transform, [&](int i, int j) { return load(dy + i * row_step + j * step); }, write);
