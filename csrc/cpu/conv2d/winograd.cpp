@@ -13,14 +13,16 @@ struct Plan {
   Correlation<float> c;
   Panels<float> panels;
   WinogradTiles tiles;
-  int64_t row;  // of V: input channels and some, so that rows do not fall on few sets of the cache
+  int64_t row;   // of V: input channels and some, so that rows do not fall on few sets of the cache
+  bool streams;  // outputs go past the caches, a line each
 };
 
-constexpr int64_t kBlockTiles = 2 * kMaxTile;  // whose V and M stay in L2
-constexpr int64_t kFewTiles = 128;             // too few to pay for U of all panels
-constexpr int64_t kChunkTiles = 64;            // whose M for one panel stays in L2
-constexpr int64_t kBlockChannels = 64;         // of a piece of U that stays in L2
-constexpr int64_t kPad = 16;                   // between positions, which else fall on one set of the cache
+constexpr int64_t kBlockTiles = 2 * kMaxTile;    // whose V and M stay in L2
+constexpr int64_t kFewTiles = 128;               // too few to pay for U of all panels
+constexpr int64_t kChunkTiles = 64;              // whose M for one panel stays in L2
+constexpr int64_t kBlockChannels = 64;           // of a piece of U that stays in L2
+constexpr int64_t kStreamedFloats = 512 * 1024;  // of output that do not find a place in L2
+constexpr int64_t kPad = 16;                     // between positions, which else fall on one set of the cache
 
 template <int kOutputs>
 constexpr int64_t kPositions = Winograd<kOutputs>::kSide * Winograd<kOutputs>::kSide;
@@ -122,15 +124,21 @@ void write_tile(const Plan& plan, int64_t tile, int64_t panel, const float* m, i
     };
     const auto transform = [](const V* from, V* to) { Winograd<kOutputs>::output(from, to); };
 #pragma GCC unroll 4
-    for (int i = 0; i < kOutputs; ++i) {  // what the next tile writes
+    for (int i = 0; i < kOutputs && !plan.streams; ++i) {  // what the next tile writes
 #pragma GCC unroll 4
       for (int j = kOutputs; j < 2 * kOutputs; ++j) {
         __builtin_prefetch(y + i * strides.row + j * strides.column + at, 1);
       }
     }
+    const auto put = [&](int i, int j, V value) {
+      float* p = y + i * strides.row + j * strides.column + at;
+      plan.streams ? stream(p, finish(value)) : store(p, finish(value));
+    };
     if (rows == kOutputs && columns == kOutputs && left == kWidth<float>) {
+      transform_square<kSide, kOutputs>(transform, read, put);
+    } else if (left == kWidth<float>) {
       transform_square<kSide, kOutputs>(transform, read, [&](int i, int j, V value) {
-        store(y + i * strides.row + j * strides.column + at, finish(value));
+        if (i < rows && j < columns) put(i, j, value);
       });
     } else {
       transform_square<kSide, kOutputs>(transform, read, [&](int i, int j, V value) {
@@ -153,9 +161,13 @@ void activate_tile(const Plan& plan, int64_t tile) {
   }
 }
 
+bool activates_tiles(Activation activation) {
+  return activation.kind != ActivationKind::Linear && activation.kind != ActivationKind::Relu;
+}
+
 template <int kOutputs>
 void activate_tiles(const Plan& plan, int64_t begin, int64_t end) {
-  if (plan.c.activation.kind == ActivationKind::Linear || plan.c.activation.kind == ActivationKind::Relu) return;
+  if (!activates_tiles(plan.c.activation)) return;
   for (int64_t tile = begin; tile < end; ++tile) activate_tile<kOutputs>(plan, tile);
 }
 
@@ -205,6 +217,7 @@ void correlate_blocks(Plan& plan) {
       }
       activate_tiles<kOutputs>(plan, from, to);
     }
+    if (plan.streams) finish_streaming();
   });
 }
 
@@ -245,7 +258,12 @@ void run(const Correlation<float>& c) {
   plan.panels = {c.out_channels};
   plan.tiles = winograd_tiles(kOutputs, c.images, c.rows.out, c.columns.out);
   plan.row = ceil_div(c.in_channels, kWidth<float>) * kWidth<float> + 16;
+  const OutputStrides& strides = c.output_strides;
+  const bool lines = kVectorBytes == 64 && aligned(c.output) && strides.column % kWidth<float> == 0 &&
+                     c.out_channels % kWidth<float> == 0;
+  plan.streams = lines && c.images * strides.image >= kStreamedFloats && !activates_tiles(c.activation);
   if (plan.tiles.count <= kFewTiles) {
+    plan.streams = false;
     correlate_panels<kOutputs>(plan);
   } else {
     correlate_blocks<kOutputs>(plan);
