@@ -48,4 +48,5 @@ PYBIND11_MODULE(_core, m) {
   bind_reduce(m);
   bind_shape(m);
   bind_softmax(m);
+  bind_tape(m);
 }

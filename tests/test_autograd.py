@@ -144,6 +144,106 @@ def test_deep_graphs_do_not_exhaust_the_stack() -> None:
     del y  # freeing a long chain must not recurse either
 
 
+def test_deep_graphs_that_nobody_walks_are_freed_without_recursion() -> None:
+    x = leaf(1.0)
+    y = x
+    for _ in range(20_000):
+        y = y * x
+    del y
+
+
+def test_cycles_through_the_tape_are_collected() -> None:
+    import gc
+    import weakref
+
+    x = leaf(2.0)
+    y = x * x
+    y.backward(np.ones(1), create_graph=True)  # x.grad depends on x, which holds it
+    gone = weakref.ref(y)
+    x.grad = x.grad * y
+    del x, y
+    gc.collect()
+    assert gone() is None
+
+
+class Split(Function):
+    """Two outputs: x + x and x x."""
+
+    seen: tuple[Any, ...] = ()
+
+    def forward(self, x: Any) -> Any:
+        self.save(x)
+        return self.kernels.add_forward(x, x), self.kernels.multiply_forward(x, x)
+
+    def backward(self, ds: Any, dp: Any) -> Any:
+        type(self).seen = (ds, dp)
+        (x,) = self.saved
+        return (0.0 if ds is None else ds * 2.0) + (0.0 if dp is None else dp * x * 2.0)
+
+
+class SplitNone(Split):
+    takes_none = True
+
+
+def test_outputs_that_nobody_used_have_zero_gradients_or_none() -> None:
+    for op in (Split, SplitNone):
+        x = leaf(3.0, 4.0)
+        np.testing.assert_array_equal(rv.grad(op.apply(x)[1].sum(), x).numpy(), [6.0, 8.0])
+        both = op.apply(x)
+        np.testing.assert_array_equal(rv.grad((both[0] + both[1]).sum(), x).numpy(), [8.0, 10.0])
+    np.testing.assert_array_equal(Split.seen[0].numpy(), [1.0, 1.0])
+    rv.grad(Split.apply(x)[1].sum(), x)
+    np.testing.assert_array_equal(Split.seen[0].numpy(), [0.0, 0.0])
+    rv.grad(SplitNone.apply(x)[1].sum(), x)
+    assert SplitNone.seen[0] is None
+
+
+class Careless(Function):
+    """Gives what it is told to from forward and backward."""
+
+    given: Any = None
+
+    def forward(self, x: Any, y: Any) -> Any:
+        return "nonsense" if self.given == "forward" else self.kernels.add_forward(x, y)
+
+    def backward(self, dy: rv.Tensor) -> Any:
+        return self.given
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "told"),
+    [
+        ((leaf(1.0),), ValueError, "careless: backward returned 1 gradients for 2 inputs"),
+        ((1.0, None), TypeError, "careless: backward must return Tensors or None but returned float"),
+        (
+            (leaf(1.0, 2.0), None),
+            ValueError,
+            r"multiply must be float64 of shape \(1,\) but is float64 of shape \(2,\)",
+        ),
+        ("forward", TypeError, "careless: forward must return an Array or a tuple of them but returned str"),
+    ],
+    ids=["count", "kind", "shape", "forward"],
+)
+def test_what_a_function_returns_must_fit(given: Any, error: type[Exception], told: str) -> None:
+    x = leaf(1.0)
+    with pytest.raises(error, match=told):
+        Careless.given = given
+        Careless.apply(x * x, x).backward()
+
+
+def test_the_tape_cannot_be_tampered_with() -> None:
+    x = leaf(1.0)
+    y = x * x
+    for name, value in (("node", 5), ("index", 7)):
+        with pytest.raises(AttributeError):
+            setattr(y, name, value)
+    with pytest.raises((TypeError, AttributeError)):
+        rv.Tensor.__new__(rv.Tensor) + 1.0
+    y.array = "nonsense"
+    with pytest.raises(TypeError, match="Array"):
+        y.backward()
+
+
 def test_gradients_given_must_fit() -> None:
     x = leaf(1.0, 2.0)
     with pytest.raises(ValueError, match="only a scalar"):

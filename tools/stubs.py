@@ -21,8 +21,10 @@ def generated() -> str:
         if done.returncode != 0:
             sys.exit(done.stdout + done.stderr)
         text = (Path(folder) / "ranvier" / "_core.pyi").read_text()
-    # The generator names NumPy's types without importing them.
-    return text.replace("import typing\n", "import typing\n\nimport numpy\n", 1)
+    # The generator names NumPy's types without importing them, and knows no types of CPython's own constructors.
+    text = text.replace("import typing\n", "import typing\n\nimport numpy\n", 1)
+    untyped = "def __new__(type, *args, **kwargs):"
+    return text.replace(untyped, "def __new__(cls, *args: typing.Any, **kwargs: typing.Any) -> typing.Any:")
 
 
 def main() -> None:

@@ -46,5 +46,6 @@ void bind_recurrent(py::module_& m);
 void bind_reduce(py::module_& m);
 void bind_shape(py::module_& m);
 void bind_softmax(py::module_& m);
+void bind_tape(py::module_& m);
 
 }  // namespace ranvier

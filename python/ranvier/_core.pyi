@@ -6,7 +6,7 @@ import collections.abc
 import typing
 
 import numpy
-__all__: list[str] = ['Array', 'DeviceError', 'absolute_forward', 'adadelta_step', 'adagrad_step', 'adam_step', 'add_forward', 'argmax_forward', 'argmin_forward', 'avg_pool2d_backward', 'avg_pool2d_forward', 'batch_norm_backward', 'batch_norm_forward', 'broadcast_to_forward', 'cast_forward', 'clip_backward', 'clip_forward', 'column_sums', 'concatenate_forward', 'conv2d_activation_gradient', 'conv2d_bias_gradient', 'conv2d_forward', 'conv2d_input_gradient', 'conv2d_kernel_gradient', 'conv2d_transpose_forward', 'default_num_threads', 'dense_backward', 'dense_forward', 'divide_forward', 'dropout_forward', 'elu_backward', 'elu_forward', 'embedding_backward', 'embedding_forward', 'equal_forward', 'erf_forward', 'exp_forward', 'expm1_forward', 'gelu_backward', 'gelu_forward', 'greater_equal_forward', 'greater_forward', 'gru_backward', 'gru_forward', 'huber_backward', 'huber_forward', 'isfinite_forward', 'isnan_forward', 'leaky_relu_backward', 'leaky_relu_forward', 'less_equal_forward', 'less_forward', 'log1p_forward', 'log_forward', 'log_softmax_backward', 'log_softmax_forward', 'logical_not_forward', 'logsumexp_forward', 'lstm_backward', 'lstm_forward', 'matmul_forward', 'max_forward', 'max_pool2d_backward', 'max_pool2d_forward', 'max_pool2d_gather', 'maximum_forward', 'maximum_share_forward', 'mean_absolute_error_backward', 'mean_absolute_error_forward', 'mean_forward', 'mean_squared_error_backward', 'mean_squared_error_forward', 'memory_stats', 'min_forward', 'minimum_forward', 'multiply_forward', 'negative_forward', 'not_equal_forward', 'num_threads', 'one_hot_forward', 'pad_forward', 'power_forward', 'prod_forward', 'random_bernoulli', 'random_bits', 'random_integers', 'random_normal', 'random_permutation', 'random_uniform', 'release_cached_memory', 'relu_backward', 'relu_forward', 'reset_peak_memory', 'rmsprop_step', 'scalar_like', 'scatter_add_forward', 'selu_backward', 'selu_forward', 'set_num_threads', 'sgd_step', 'sigmoid_backward', 'sigmoid_cross_entropy_backward', 'sigmoid_cross_entropy_forward', 'sigmoid_forward', 'sign_forward', 'silu_backward', 'silu_forward', 'simple_rnn_backward', 'simple_rnn_forward', 'slice_backward', 'slice_forward', 'softmax_backward', 'softmax_cross_entropy_backward', 'softmax_cross_entropy_forward', 'softmax_forward', 'softplus_backward', 'softplus_forward', 'sqrt_forward', 'square_forward', 'subtract_forward', 'sum_forward', 'sum_to_shape_forward', 'take_forward', 'tanh_backward', 'tanh_forward', 'threshold_forward', 'transpose_forward', 'where_forward']
+__all__: list[str] = ['Array', 'DeviceError', 'FunctionBase', 'TensorBase', 'absolute_forward', 'adadelta_step', 'adagrad_step', 'adam_step', 'add_forward', 'argmax_forward', 'argmin_forward', 'avg_pool2d_backward', 'avg_pool2d_forward', 'batch_norm_backward', 'batch_norm_forward', 'broadcast_to_forward', 'cast_forward', 'clip_backward', 'clip_forward', 'column_sums', 'concatenate_forward', 'conv2d_activation_gradient', 'conv2d_bias_gradient', 'conv2d_forward', 'conv2d_input_gradient', 'conv2d_kernel_gradient', 'conv2d_transpose_forward', 'default_num_threads', 'dense_backward', 'dense_forward', 'divide_forward', 'dropout_forward', 'elu_backward', 'elu_forward', 'embedding_backward', 'embedding_forward', 'equal_forward', 'erf_forward', 'exp_forward', 'expm1_forward', 'gelu_backward', 'gelu_forward', 'greater_equal_forward', 'greater_forward', 'gru_backward', 'gru_forward', 'huber_backward', 'huber_forward', 'isfinite_forward', 'isnan_forward', 'leaky_relu_backward', 'leaky_relu_forward', 'less_equal_forward', 'less_forward', 'log1p_forward', 'log_forward', 'log_softmax_backward', 'log_softmax_forward', 'logical_not_forward', 'logsumexp_forward', 'lstm_backward', 'lstm_forward', 'matmul_forward', 'max_forward', 'max_pool2d_backward', 'max_pool2d_forward', 'max_pool2d_gather', 'maximum_forward', 'maximum_share_forward', 'mean_absolute_error_backward', 'mean_absolute_error_forward', 'mean_forward', 'mean_squared_error_backward', 'mean_squared_error_forward', 'memory_stats', 'min_forward', 'minimum_forward', 'multiply_forward', 'negative_forward', 'not_equal_forward', 'num_threads', 'one_hot_forward', 'pad_forward', 'power_forward', 'prod_forward', 'random_bernoulli', 'random_bits', 'random_integers', 'random_normal', 'random_permutation', 'random_uniform', 'release_cached_memory', 'relu_backward', 'relu_forward', 'reset_peak_memory', 'rmsprop_step', 'scalar_like', 'scatter_add_forward', 'selu_backward', 'selu_forward', 'set_num_threads', 'sgd_step', 'sigmoid_backward', 'sigmoid_cross_entropy_backward', 'sigmoid_cross_entropy_forward', 'sigmoid_forward', 'sign_forward', 'silu_backward', 'silu_forward', 'simple_rnn_backward', 'simple_rnn_forward', 'slice_backward', 'slice_forward', 'softmax_backward', 'softmax_cross_entropy_backward', 'softmax_cross_entropy_forward', 'softmax_forward', 'softplus_backward', 'softplus_forward', 'sqrt_forward', 'square_forward', 'subtract_forward', 'sum_forward', 'sum_to_shape_forward', 'take_forward', 'tanh_backward', 'tanh_forward', 'threshold_forward', 'transpose_forward', 'where_forward']
 class DeviceError(RuntimeError):
     pass
 class Array:
@@ -119,6 +119,36 @@ class _Recording:
     @property
     def refusal(self) -> str:
         ...
+class TensorBase:
+    """
+    What rv.Tensor is made of: an Array and its place on the tape.
+    """
+    @staticmethod
+    def __new__(cls, *args: typing.Any, **kwargs: typing.Any) -> typing.Any:
+        """
+        Create and return a new object.  See help(type) for accurate signature.
+        """
+class FunctionBase:
+    """
+    What rv.autograd.Function is made of: a node of the tape.
+    """
+    @staticmethod
+    def __new__(cls, *args: typing.Any, **kwargs: typing.Any) -> typing.Any:
+        """
+        Create and return a new object.  See help(type) for accurate signature.
+        """
+    @staticmethod
+    def apply(*inputs: typing.Any, **params: typing.Any) -> typing.Any:
+        """
+        Runs the op on tensors (or None for an absent one), on the tape if any of them requires a gradient.
+        """
+    @staticmethod
+    def save(*arrays: Array | None) -> None:
+        """
+        Keeps arrays for backward, where `self.saved` gives them as Tensors.
+        
+        Inputs and outputs keep their place on the tape; other arrays are constants there.
+        """
 def _accumulate(state: Array, value: Array, scale: typing.SupportsFloat | typing.SupportsIndex, count: typing.SupportsFloat | typing.SupportsIndex | Array) -> None:
     ...
 def _build_facts() -> dict:
@@ -131,6 +161,10 @@ def _fma_loop(rounds: typing.SupportsInt | typing.SupportsIndex) -> float:
     ...
 def _increment(counter: Array) -> None:
     ...
+def _is_on_tape() -> bool:
+    """
+    Whether ops on this thread are put on the tape.
+    """
 def _is_recording() -> bool:
     ...
 def _isa() -> str:
@@ -151,7 +185,15 @@ def _philox4x32(counter: typing.Annotated[collections.abc.Sequence[typing.Suppor
     ...
 def _reset_kernels() -> None:
     ...
+def _run_backward(outputs: list, gradients: list, wanted: typing.Any, retain_graph: bool, create_graph: bool) -> list:
+    ...
 def _set_isa(name: str) -> None:
+    ...
+def _set_on_tape(recording: bool) -> bool:
+    """
+    Sets that, and gives what it was.
+    """
+def _set_tape_types(tensor: type, reference: typing.Any) -> None:
     ...
 def _set_winograd(allowed: bool) -> None:
     ...
@@ -165,6 +207,10 @@ def _use_kernels(path: str) -> str:
     ...
 def _winograd() -> bool:
     ...
+def _wrap(array: Array) -> typing.Any:
+    """
+    A Tensor over an array without a copy, a leaf that requires no gradient.
+    """
 def absolute_forward(x: Array) -> Array:
     ...
 def adadelta_step(parameters: collections.abc.Sequence[Array], gradients: collections.abc.Sequence[Array], accumulated_gradients: collections.abc.Sequence[Array], accumulated_deltas: collections.abc.Sequence[Array], *, learning_rate: float | Array, rho: typing.SupportsFloat | typing.SupportsIndex = 0.95, epsilon: typing.SupportsFloat | typing.SupportsIndex = 1e-07, weight_decay: typing.SupportsFloat | typing.SupportsIndex | None = None, clipnorm: typing.SupportsFloat | typing.SupportsIndex | None = None, clipvalue: typing.SupportsFloat | typing.SupportsIndex | None = None, global_clipnorm: typing.SupportsFloat | typing.SupportsIndex | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ranvier.autograd import Function
 
 
-class Tensor:
+class Tensor(_core.TensorBase):
     """An n-dimensional array on a device, with automatic differentiation.
 
     ``data`` is anything that NumPy understands, an Array or a Tensor, and is copied. Python floats become float32,
@@ -31,9 +31,15 @@ class Tensor:
            [6., 8.]], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "array", "grad", "index", "mask", "node", "requires_grad")
+    __slots__ = ("__weakref__", "mask")
     __array_priority__ = 1000  # NumPy arrays on the left leave arithmetic to us
 
+    # what TensorBase holds
+    shape: tuple[int, ...]
+    ndim: int
+    size: int
+    dtype: str
+    device: str
     array: _core.Array
     requires_grad: bool
     grad: Tensor | None
@@ -48,31 +54,8 @@ class Tensor:
         if requires_grad and not self.array.dtype.startswith(("float", "bfloat")):
             raise TypeError(f"Tensor: only floating tensors have gradients, this one is {self.array.dtype}")
         self.requires_grad = requires_grad
-        self.grad = None
-        self.node = None
-        self.index = 0
 
     # --- what it is -------------------------------------------------------------------------------
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.array.ndim
-
-    @property
-    def size(self) -> int:
-        return self.array.size
-
-    @property
-    def dtype(self) -> str:
-        return self.array.dtype
-
-    @property
-    def device(self) -> str:
-        return self.array.device
 
     @property
     def is_leaf(self) -> bool:
@@ -272,15 +255,7 @@ class Tensor:
         return ranvier.ops.cast(self, dtype)
 
 
-def wrap(array: _core.Array, node: Function | None = None, index: int = 0) -> Tensor:
-    """A Tensor over ``array`` without a copy; with ``node``, output ``index`` of it on the tape."""
-    tensor = Tensor.__new__(Tensor)
-    tensor.array = array
-    tensor.requires_grad = node is not None
-    tensor.grad = None
-    tensor.node = node
-    tensor.index = index
-    return tensor
+wrap: Callable[[_core.Array], Tensor] = _core._wrap  # a Tensor over an array without a copy, a leaf
 
 
 def _unpickle(array: _core.Array, requires_grad: bool) -> Tensor:

@@ -46,9 +46,6 @@ class Variable(Tensor):
         if shape is not None and array.shape != tuple(shape):
             raise ValueError(f"Variable: the initial value has shape {array.shape}, expected {tuple(shape)}")
         self.array = array
-        self.grad = None
-        self.node = None
-        self.index = 0
         self.name = name or config.auto_name("variable")
         self.path = path or self.name
         self.initializer = initializer if callable(initializer) else None

@@ -146,7 +146,7 @@ class Sigmoid(Function):
     @property
     def logits(self) -> Tensor | None:
         """The input, for losses that compute from it; None if the tape has let it go."""
-        return self.saved[1] if self._saved is not None else None
+        return None if self.freed else self.saved[1]
 
     def backward(self, dy: Tensor) -> Tensor:
         y, _ = self.saved

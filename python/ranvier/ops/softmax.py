@@ -20,8 +20,10 @@ class Softmax(Function):
     @property
     def logits(self) -> Tensor | None:
         """The input, for losses that compute from it; None if the tape has let it go or the axis is not the last."""
-        last = self.axis in (-1, len(self._outputs[0][0]) - 1)
-        return self.saved[1] if last and self._saved is not None else None
+        if self.freed:
+            return None
+        _, x = self.saved
+        return x if self.axis in (-1, x.ndim - 1) else None
 
     def backward(self, dy: Tensor) -> Tensor:
         y, _ = self.saved

@@ -1,0 +1,171 @@
+// Tensor: an Array with a place on the tape. Its methods are Python's (ranvier/tensor.py).
+#include <structmember.h>
+
+#include <array>
+#include <cstddef>
+
+#include "core/error.h"
+#include "tape/tape.h"
+
+namespace ranvier {
+
+TapeTypes tape_types;
+
+Array& array_in(PyObject* object) {
+  if (object != nullptr && Py_TYPE(object) == tape_types.array) {
+    // What pybind11's caster finds in the end for a class without bases, without its search.
+    void* value = reinterpret_cast<py::detail::instance*>(object)->simple_value_holder[0];
+    if (value != nullptr) return *static_cast<Array*>(value);
+  }
+  throw TypeError(message("expected an Array but got ", object == nullptr ? "nothing" : Py_TYPE(object)->tp_name));
+}
+
+PyObject* shape_tuple(const Shape& shape) {
+  PyObject* tuple = checked(PyTuple_New(static_cast<Py_ssize_t>(shape.size())));
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    PyTuple_SET_ITEM(tuple, static_cast<Py_ssize_t>(i), PyLong_FromLongLong(shape[i]));
+  }
+  return tuple;
+}
+
+namespace {
+
+void fill_empty(TensorObject* self) {
+  self->grad = Py_NewRef(Py_None);
+  self->node = Py_NewRef(Py_None);
+  self->index = 0;
+  self->requires_grad = 0;
+}
+
+PyObject* tensor_new(PyTypeObject* type, PyObject* /*args*/, PyObject* /*kwargs*/) {
+  PyObject* self = type->tp_alloc(type, 0);
+  if (self != nullptr) fill_empty(as_tensor_object(self));
+  return self;
+}
+
+int tensor_traverse(PyObject* self, visitproc visit, void* arg) {
+  const TensorObject* tensor = as_tensor_object(self);
+  Py_VISIT(tensor->array);
+  Py_VISIT(tensor->grad);
+  Py_VISIT(tensor->node);
+  Py_VISIT(Py_TYPE(self));
+  return 0;
+}
+
+int tensor_clear(PyObject* self) {
+  TensorObject* tensor = as_tensor_object(self);
+  Py_CLEAR(tensor->array);
+  Py_CLEAR(tensor->grad);
+  Py_CLEAR(tensor->node);
+  return 0;
+}
+
+// A chain of nodes may be long. Python's own deallocation of a derived class, which comes first, sees to it that
+// freeing one does not recurse without bounds.
+void tensor_dealloc(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  tensor_clear(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+// Names as Python strings, made once: a comparison with a literal is then one of pointers.
+template <std::size_t N, typename Name>
+PyObject* name_from(std::array<PyObject*, N>& names, std::size_t place, Name name) {
+  if (names.at(place) == nullptr) names.at(place) = checked(PyUnicode_InternFromString(name().c_str()));
+  return Py_NewRef(names.at(place));
+}
+
+PyObject* tensor_shape(PyObject* self, void* /*closure*/) {
+  return guarded([&] { return shape_tuple(array_of_tensor(self).shape()); });
+}
+PyObject* tensor_ndim(PyObject* self, void* /*closure*/) {
+  return guarded([&] { return PyLong_FromLong(array_of_tensor(self).rank()); });
+}
+PyObject* tensor_size(PyObject* self, void* /*closure*/) {
+  return guarded([&] { return PyLong_FromLongLong(array_of_tensor(self).size()); });
+}
+PyObject* tensor_dtype(PyObject* self, void* /*closure*/) {
+  static std::array<PyObject*, 16> names{};
+  return guarded([&] {
+    const DType dtype = array_of_tensor(self).dtype();
+    return name_from(names, static_cast<std::size_t>(dtype), [&] { return std::string(dtype_name(dtype)); });
+  });
+}
+PyObject* tensor_device(PyObject* self, void* /*closure*/) {
+  static std::array<PyObject*, 1> cpu{};
+  return guarded([&] {
+    const Device device = array_of_tensor(self).device();
+    if (device.kind == DeviceKind::Cpu) return name_from(cpu, 0, [] { return std::string("cpu"); });
+    return checked(PyUnicode_FromString(device_name(device).c_str()));
+  });
+}
+
+PyMemberDef members[] = {
+    {"array", T_OBJECT_EX, offsetof(TensorObject, array), 0, nullptr},
+    {"grad", T_OBJECT_EX, offsetof(TensorObject, grad), 0, nullptr},
+    {"node", T_OBJECT_EX, offsetof(TensorObject, node), READONLY, nullptr},
+    {"index", T_PYSSIZET, offsetof(TensorObject, index), READONLY, nullptr},
+    {"requires_grad", T_BOOL, offsetof(TensorObject, requires_grad), 0, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+PyGetSetDef properties[] = {
+    {"shape", tensor_shape, nullptr, "The sizes of its axes.", nullptr},
+    {"ndim", tensor_ndim, nullptr, "The number of its axes.", nullptr},
+    {"size", tensor_size, nullptr, "The number of its elements.", nullptr},
+    {"dtype", tensor_dtype, nullptr, "The name of its elements' type.", nullptr},
+    {"device", tensor_device, nullptr, "The name of the device that it is on.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+PyObject* wrap(PyObject* /*module*/, PyObject* array) {
+  return guarded([&] {
+    array_in(array);
+    return wrap_array(array, Py_None, 0);
+  });
+}
+
+PyMethodDef functions[] = {
+    {"_wrap", wrap, METH_O,
+     "_wrap(array: Array) -> typing.Any\n\nA Tensor over an array without a copy, a leaf that requires no gradient."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+PyObject* wrap_array(PyObject* array, PyObject* node, Py_ssize_t index) {
+  PyTypeObject* type = tape_types.tensor;
+  PyObject* self = checked(type->tp_alloc(type, 0));
+  TensorObject* tensor = as_tensor_object(self);
+  tensor->array = Py_NewRef(array);
+  tensor->grad = Py_NewRef(Py_None);
+  tensor->node = Py_NewRef(node);
+  tensor->index = index;
+  tensor->requires_grad = node != Py_None ? 1 : 0;
+  return self;
+}
+
+void add_tensor_type(py::module_& m) {
+  static PyType_Slot slots[] = {
+      {Py_tp_doc, const_cast<char*>("What rv.Tensor is made of: an Array and its place on the tape.")},
+      {Py_tp_new, reinterpret_cast<void*>(tensor_new)},
+      {Py_tp_traverse, reinterpret_cast<void*>(tensor_traverse)},
+      {Py_tp_clear, reinterpret_cast<void*>(tensor_clear)},
+      {Py_tp_dealloc, reinterpret_cast<void*>(tensor_dealloc)},
+      {Py_tp_members, members},
+      {Py_tp_getset, properties},
+      {0, nullptr},
+  };
+  static PyType_Spec spec = {"ranvier._core.TensorBase", sizeof(TensorObject), 0,
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
+  const auto type = py::reinterpret_steal<py::object>(checked(PyType_FromSpec(&spec)));
+  tape_types.tensor_base = reinterpret_cast<PyTypeObject*>(type.ptr());
+  tape_types.tensor = tape_types.tensor_base;
+  tape_types.array = reinterpret_cast<PyTypeObject*>(py::type::of<Array>().ptr());
+  m.attr("TensorBase") = type;
+  if (PyModule_AddFunctions(m.ptr(), functions) != 0) throw py::error_already_set();
+}
+
+}  // namespace ranvier
