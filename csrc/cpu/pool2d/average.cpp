@@ -9,12 +9,19 @@ template <typename T, int kTaps>
 void average_forward(const T* x, T* y, const Pool2dShape& s) {
   const WindowAxis &h = s.window.height, &w = s.window.width;
   const int64_t taps = kTaps > 0 ? kTaps : h.window * w.window;
+  const Walk walk = forward_walk(x, y, s);
   const auto whole = [&](int64_t image, int64_t p, int64_t q, const int64_t* offsets) RANVIER_INLINED {
     const T* corner = x + input_at(s, image, p * h.stride - h.before, q * w.stride - w.before);
     const int64_t out = output_at(s, image, p, q);
     each_channels<T>(s.channels, [&](auto count, int64_t c, int64_t left) RANVIER_INLINED {
       constexpr int kVectors = decltype(count)::value;
       Vec<T> sum[kVectors];
+      for (int64_t tap = 0; walk.ahead > 0 && tap < taps; ++tap) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) {
+          __builtin_prefetch(corner + offsets[tap] + walk.ahead + c + v * kWidth<T>);
+        }
+      }
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) sum[v] = load_some(corner + c + v * kWidth<T>, left);
       for (int64_t tap = 1; tap < taps; ++tap) {
@@ -23,7 +30,7 @@ void average_forward(const T* x, T* y, const Pool2dShape& s) {
       }
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
-        store_some(y + out + c + v * kWidth<T>, sum[v] / broadcast(static_cast<T>(taps)), left);
+        put(y + out + c + v * kWidth<T>, sum[v] / broadcast(static_cast<T>(taps)), left, walk.past_the_caches);
       }
     });
   };
@@ -49,6 +56,7 @@ void avg_pool2d_forward(const T* x, T* y, const Pool2dShape& s) {
 
 template <typename T>
 void backward_disjoint(const T* dy, T* dx, const Pool2dShape& s) {
+  const bool past = streamed(dx, s.images * s.window.height.size * s.window.width.size, s.channels);
   const auto part = [&](int64_t image, int64_t p, int64_t q, Span rows, Span columns) RANVIER_INLINED {
     const Vec<T> size = broadcast(static_cast<T>((rows.end - rows.begin) * (columns.end - columns.begin)));
     clear_beyond(s, image, p, q, rows, columns, dx);
@@ -62,7 +70,7 @@ void backward_disjoint(const T* dy, T* dx, const Pool2dShape& s) {
         T* to = dx + input_at(s, image, i, columns.begin) + c;
         for (int64_t j = columns.begin; j < columns.end; ++j, to += s.channels) {
 #pragma GCC unroll 4
-          for (int v = 0; v < kVectors; ++v) store_some(to + v * kWidth<T>, share[v], left);
+          for (int v = 0; v < kVectors; ++v) put(to + v * kWidth<T>, share[v], left, past);
         }
       }
     });

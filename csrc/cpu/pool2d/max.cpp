@@ -52,16 +52,22 @@ RANVIER_INLINE IntVec<T> place_of(int64_t tap) {
   return IntVec<T>{} + static_cast<typename VecTypes<T>::Scalar>(tap);
 }
 
-// The best of the taps begin..end of a window, for kVectors vectors of channels.
+// The best of the taps of a window, for kVectors vectors of channels.
 template <typename T, bool kKeep, int kVectors>
-RANVIER_INLINE void best_of(const T* from, const int64_t* offsets, int64_t begin, int64_t end, int64_t left,
+RANVIER_INLINE void best_of(const T* from, const int64_t* offsets, int64_t taps, int64_t left, int64_t ahead,
                             Best<T, kKeep>* best) {
+  if (ahead > 0) {
+    for (int64_t tap = 0; tap < taps; ++tap) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) __builtin_prefetch(from + offsets[tap] + ahead + v * kWidth<T>);
+    }
+  }
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {
-    best[v].value = load_some(from + offsets[begin] + v * kWidth<T>, left);
-    best[v].place = place_of<T>(begin);
+    best[v].value = load_some(from + offsets[0] + v * kWidth<T>, left);
+    best[v].place = place_of<T>(0);
   }
-  for (int64_t tap = begin + 1; tap < end; ++tap) {
+  for (int64_t tap = 1; tap < taps; ++tap) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       best[v].meet(load_some(from + offsets[tap] + v * kWidth<T>, left), place_of<T>(tap));
@@ -111,8 +117,9 @@ template <typename T, typename Index, bool kKeep, int kTaps>
 void max_forward_taps(const T* x, T* y, Index* places, const Pool2dShape& s) {
   const WindowAxis &h = s.window.height, &w = s.window.width;
   const int64_t taps = kTaps > 0 ? kTaps : h.window * w.window;
-  const auto put = [&](const auto& best, int64_t out, int64_t left) RANVIER_INLINED {
-    store_some(y + out, best.value, left);
+  const Walk walk = forward_walk(x, y, s);
+  const auto keep = [&](const auto& best, int64_t out, int64_t left) RANVIER_INLINED {
+    put(y + out, best.value, left, walk.past_the_caches);
     if (kKeep) store_places<T>(places + out, best.place, left);
   };
   const auto whole = [&](int64_t image, int64_t p, int64_t q, const int64_t* offsets) RANVIER_INLINED {
@@ -124,10 +131,10 @@ void max_forward_taps(const T* x, T* y, Index* places, const Pool2dShape& s) {
       if (kTaps == 0 && taps >= kManyTaps) {
         best_of_many<T, kKeep, kVectors>(corner + c, offsets, taps, left, best);
       } else {
-        best_of<T, kKeep, kVectors>(corner + c, offsets, 0, taps, left, best);
+        best_of<T, kKeep, kVectors>(corner + c, offsets, taps, left, walk.ahead, best);
       }
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) put(best[v], out + c + v * kWidth<T>, left);
+      for (int v = 0; v < kVectors; ++v) keep(best[v], out + c + v * kWidth<T>, left);
     });
   };
   const auto part = [&](int64_t image, int64_t p, int64_t q, Span rows, Span columns) {
@@ -146,7 +153,7 @@ void max_forward_taps(const T* x, T* y, Index* places, const Pool2dShape& s) {
           }
         }
       }
-      put(best, out + c, left);
+      keep(best, out + c, left);
     }
   };
   each_output<T>(s, whole, part);
@@ -167,6 +174,7 @@ void max_backward_taps(const T* dy, const Index* places, T* dx, const Pool2dShap
   typedef typename VecTypes<T>::Scalar Place;
   const WindowAxis &h = s.window.height, &w = s.window.width;
   const int64_t taps = kTaps > 0 ? kTaps : h.window * w.window;
+  const bool past = streamed(dx, s.images * h.size * w.size, s.channels);
   const auto whole = [&](int64_t image, int64_t p, int64_t q, const int64_t* offsets) RANVIER_INLINED {
     const int64_t out = output_at(s, image, p, q), row = p * h.stride - h.before, column = q * w.stride - w.before;
     clear_beyond(s, image, p, q, {row, row + h.window, row}, {column, column + w.window, column}, dx);
@@ -184,7 +192,7 @@ void max_backward_taps(const T* dy, const Index* places, T* dx, const Pool2dShap
 #pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) {
           const IntVec<T> mine = place[v] == static_cast<Place>(tap);
-          store_some(corner + offsets[tap] + c + v * kWidth<T>, select(mine, gradient[v], Vec<T>{}), left);
+          put(corner + offsets[tap] + c + v * kWidth<T>, select(mine, gradient[v], Vec<T>{}), left, past);
         }
       }
     });

@@ -56,6 +56,21 @@ RANVIER_INLINE int64_t output_at(const Pool2dShape& s, int64_t image, int64_t ro
   return ((image * s.window.height.out + row) * s.window.width.out + column) * s.channels;
 }
 
+// Images beyond the caches, one row of windows after the other: processors follow several rows of an image badly, so
+// the next windows' elements are asked for, this far ahead; and what large outputs would drive out is not read again.
+struct Walk {
+  int64_t ahead;         // 0: the caches hold the images
+  bool past_the_caches;  // the outputs
+};
+
+template <typename T>
+RANVIER_INLINE Walk forward_walk(const T* x, const T* y, const Pool2dShape& s) {
+  const WindowAxis &h = s.window.height, &w = s.window.width;
+  const bool large = streamed(x, s.images * h.size * w.size, s.channels);
+  const bool large_output = s.images * h.out * w.out * s.channels * 8 * int64_t(sizeof(T)) >= kStreamedBytes;
+  return {large ? h.stride * w.size * s.channels : 0, large && large_output && aligned(y)};
+}
+
 // The outputs begin..end of an axis whose windows lie in the image as a whole.
 RANVIER_INLINE Span whole_windows(const WindowAxis& axis) {
   const int64_t begin = min_of(axis.out, ceil_div(axis.before, axis.stride));
@@ -91,6 +106,7 @@ RANVIER_INLINE void each_output(const Pool2dShape& s, const Whole& whole, const 
       for (int64_t q = from; q < to; ++q) whole(image, p, q, offsets);
       for (int64_t q = to; q < w.out; ++q) part(image, p, q, window_at(h, p), window_at(w, q));
     }
+    finish_streaming();
   });
 }
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import constraints, initializers, ops, regularizers
+from ranvier import activations, constraints, initializers, ops, regularizers
+from ranvier.layers.activations import ReLU
 from ranvier.layers.arguments import known_axis
+from ranvier.layers.core import Activation
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.layer import Layer
 from ranvier.saving.registry import serialize_object
@@ -105,7 +107,8 @@ class BatchNormalization(Layer):
         self.input_spec = InputSpec(ndim=rank, axes={self.axis: size})
         self.built = True
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False, activation: str | None = None) -> Any:
+        """``activation="relu"``, which models pass where a ReLU follows, takes the positive part in the same pass."""
         rank = inputs.ndim
         order = [a for a in range(rank) if a != self.axis % rank] + [self.axis % rank]
         last = order == list(range(rank))
@@ -118,6 +121,7 @@ class BatchNormalization(Layer):
             training=bool(training) and self.trainable,  # frozen: inference mode, as in Keras
             momentum=self.momentum,
             epsilon=self.epsilon,
+            activation=activation,
         )
         return y if last else ops.transpose(y, [order.index(a) for a in range(rank)])
 
@@ -138,6 +142,26 @@ class BatchNormalization(Layer):
             "scale": self.scale,
             **{name: serialize_object(getattr(self, name)) for name in names},
         }
+
+
+def takes_relu(layer: Layer, following: Layer) -> bool:
+    """Whether ``layer(x, activation="relu")`` is ``following(layer(x))``, to the last bit: a BatchNormalization and a
+    plain ReLU, with nothing of the user's between or about them."""
+    if type(layer) is not BatchNormalization:
+        return False
+    if type(following) is Activation:
+        plain = following.activation is activations.relu
+    elif type(following) is ReLU:
+        plain = following.max_value is None and following.negative_slope == 0 and following.threshold == 0
+    else:
+        return False
+    return (
+        plain
+        and layer.dtype == following.dtype
+        and layer.activity_regularizer is None
+        and following.activity_regularizer is None
+        and not {"call", "compute_mask"} & (layer.__dict__.keys() | following.__dict__.keys())
+    )
 
 
 class Rescaling(Layer):

@@ -7,6 +7,7 @@ from typing import Any
 from ranvier import _tree, ops
 from ranvier.layers.core import InputLayer
 from ranvier.layers.layer import Layer
+from ranvier.layers.normalization import takes_relu
 from ranvier.layers.symbolic import KerasTensor, Node, symbolic_leaves
 from ranvier.tensor import Tensor
 
@@ -37,6 +38,7 @@ class Graph:
         self.nodes = [n for n in found if not self._is_given(n)]
         self.layers = self._sort_layers(found)
         self._releases = self._plan_releases()
+        self._only_reader = self._find_only_readers()
 
     def _is_given(self, node: Node) -> bool:
         return all(id(t) in self._given for t in node.output_list)
@@ -101,6 +103,15 @@ class Graph:
                 releases[step].append(key)
         return releases
 
+    def _find_only_readers(self) -> dict[int, Node]:
+        """By the id of each node whose output one other node reads, and nobody else: that node."""
+        readers: dict[int, list[Node]] = {}
+        for node in self.nodes:
+            for tensor in node.inputs:
+                readers.setdefault(id(_source(tensor)), []).append(node)
+        kept = {id(_source(t)) for t in self.output_list}
+        return {key: nodes[0] for key, nodes in readers.items() if len(nodes) == 1 and key not in kept}
+
     def run(self, values: list[Any], symbolic: bool = False) -> Any:
         """The outputs for a list of inputs; with ``symbolic``, their specs for symbolic inputs, leaving no history."""
         known = {id(t): v for t, v in zip(self.input_list, values, strict=True)}
@@ -108,10 +119,20 @@ class Graph:
         def value_of(leaf: Any) -> Any:
             return known[id(leaf)] if isinstance(leaf, KerasTensor) else leaf
 
+        applied: set[int] = set()  # ReLUs that the node before them took along
         for node, releases in zip(self.nodes, self._releases, strict=True):
             args = _tree.map_structure(value_of, node.args)
             kwargs = _tree.map_structure(value_of, node.kwargs) if node.kwargs else {}
-            outputs = node.layer.compute_output_spec(*args, **kwargs) if symbolic else node.layer(*args, **kwargs)
+            reader = None if symbolic else self._only_reader.get(id(node))
+            if symbolic:
+                outputs = node.layer.compute_output_spec(*args, **kwargs)
+            elif id(node) in applied:
+                outputs = known[id(node.inputs[0])]
+            elif reader is not None and takes_relu(node.layer, reader.layer):
+                outputs = node.layer(*args, **{**kwargs, "activation": "relu"})
+                applied.add(id(reader))
+            else:
+                outputs = node.layer(*args, **kwargs)
             results = symbolic_leaves(outputs) if symbolic else _tree.flatten(outputs)
             for tensor, value in zip(node.output_list, results, strict=True):
                 known[id(tensor)] = value

@@ -9,6 +9,7 @@ from ranvier import _tree
 from ranvier.layers.arguments import plain_dtype
 from ranvier.layers.core import InputLayer
 from ranvier.layers.layer import Layer, _Signature, shapes_of
+from ranvier.layers.normalization import takes_relu
 from ranvier.layers.symbolic import KerasTensor
 from ranvier.models.graph import Graph
 from ranvier.models.model import Model
@@ -124,8 +125,16 @@ class Sequential(Model):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self.graph is not None:
             (inputs,) = self.graph.arrange(inputs)
-        for layer in self.layers:
-            inputs = layer(inputs)
+        layers = iter(self.layers)
+        layer = next(layers, None)
+        while layer is not None:
+            following = next(layers, None)
+            if following is not None and takes_relu(layer, following):
+                inputs = layer(inputs, activation="relu")
+                following = next(layers, None)
+            else:
+                inputs = layer(inputs)
+            layer = following
         return inputs
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
