@@ -63,9 +63,19 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     return _as_float(ops.equal(_class_indices(y_true, y_pred, best.dtype), best))
 
 
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
-    """1 where fewer than ``k`` classes score higher than the integer label: (...), (..., C) -> (...). Source: Keras."""
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Tensor:
+    """1 where fewer than ``k`` classes score higher than the integer label: (...), (..., C) -> (...). Source: Keras.
+
+    ``from_sorted_ids``: ``y_pred`` holds class numbers, the best first, instead of scores.
+
+    >>> import ranvier as rv
+    >>> rv.metrics.sparse_top_k_categorical_accuracy([2, 0], [[5, 2, 7], [4, 3, 0]], 2, from_sorted_ids=True).tolist()
+    [1.0, 0.0]
+    """
     y_pred = as_tensor(y_pred)
+    if from_sorted_ids:
+        labels = ops.expand_dims(_class_indices(y_true, y_pred, y_pred.dtype), -1)
+        return _as_float(ops.any(ops.equal(labels, y_pred[..., :k]), axis=-1))
     labels = ops.one_hot(_class_indices(y_true, y_pred, "int32"), y_pred.shape[-1], dtype="bool")
     score = ops.max(ops.where(labels, y_pred, float("-inf")), axis=-1, keepdims=True)
     higher = ops.sum(_as_float(ops.greater(y_pred, score)), axis=-1)
@@ -134,5 +144,11 @@ class TopKCategoricalAccuracy(_AccuracyMetric):
 class SparseTopKCategoricalAccuracy(_AccuracyMetric):
     """How often the integer label is among the ``k`` highest scores. Source: Keras."""
 
-    def __init__(self, k: int = 5, name: str = "sparse_top_k_categorical_accuracy", dtype: str | None = None) -> None:
-        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k)
+    def __init__(
+        self,
+        k: int = 5,
+        name: str = "sparse_top_k_categorical_accuracy",
+        dtype: str | None = None,
+        from_sorted_ids: bool = False,
+    ) -> None:
+        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)

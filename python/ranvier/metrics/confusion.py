@@ -1,4 +1,4 @@
-"""Metrics counted in a confusion matrix: precision, recall, area under a curve."""
+"""Metrics counted in a confusion matrix: precision, recall, the four counts, and the matrix itself."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ranvier import ops
+from ranvier.autograd import no_grad
+from ranvier.metrics.counting import ThresholdMetric, divide, levels_of
 from ranvier.metrics.metric import Metric, host
 from ranvier.tensor import Tensor, as_tensor
-
-_MOST_PENDING = 64
-_EPSILON = 1e-7  # Keras's backend.epsilon(): the outermost thresholds of AUC stand this far outside [0, 1]
 
 
 def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -> np.ndarray:
@@ -41,76 +41,185 @@ def confusion_matrix(y_true: Any, y_pred: Any, num_classes: int | None = None) -
     return np.bincount(true * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
-def _divide(a: Any, b: Any) -> np.ndarray:
-    """a / b, and 0 where b is 0."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    return np.divide(a, b, out=np.zeros(np.broadcast(a, b).shape), where=b != 0)
+class ConfusionMatrix(Metric):
+    """How often class ``i`` was taken for class ``j``: float64 (C, C), rows true, columns predicted.
 
+    Labels are class numbers or one-hot rows, predictions scores (N, C), probabilities of one class (N, 1) (above
+    ``threshold`` is class 1) or class numbers. ``num_classes`` may be left out where predictions are scores.
+    ``normalize``: None (sums of sample weights), ``"true"`` (rows sum to 1), ``"pred"`` (columns) or ``"all"``.
+    What lies outside 0..C-1 is not counted. Ranvier's own (Keras has none); as scikit-learn's ``confusion_matrix``;
+    curriculum F49.
 
-class _ConfusionMetric(Metric):
-    """Counts of true and false positives and negatives at each threshold, taken on the host some batches at a time."""
+    >>> import ranvier as rv
+    >>> metric = rv.metrics.ConfusionMatrix()
+    >>> metric.update_state([0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
+    >>> metric.result().tolist()
+    [[1.0, 0.0], [1.0, 1.0]]
+    """
 
-    _direction = "up"
-    replayable = False
-
-    def __init__(self, thresholds: Sequence[float], name: str | None, dtype: str | None) -> None:
-        self._levels = np.asarray(thresholds, np.float64)
-        self.top_k: int | None = None
-        self.class_id: int | None = None
+    def __init__(
+        self,
+        num_classes: int | None = None,
+        normalize: str | None = None,
+        threshold: float = 0.5,
+        name: str | None = None,
+        dtype: str | None = None,
+    ) -> None:
         super().__init__(dtype=dtype, name=name)
-        self.reset_state()
+        if normalize not in (None, "true", "pred", "all"):
+            raise ValueError(f"ConfusionMatrix: normalize must be None, 'true', 'pred' or 'all', not {normalize!r}")
+        self.num_classes = num_classes
+        self.normalize = normalize
+        self.threshold = threshold
+        self._classes = num_classes
 
-    def reset_state(self) -> None:
-        self._counts = np.zeros((4, len(self._levels)))  # tp, fp, tn, fn
-        self._pending: list[tuple[Any, Any, Any]] = []
-
+    @no_grad()
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        keep = [v.detach() if isinstance(v, Tensor) else v for v in (y_true, y_pred, sample_weight)]
-        self._pending.append((keep[0], keep[1], keep[2]))
-        if len(self._pending) >= _MOST_PENDING:
-            self._read()
+        """Adds one batch."""
+        y_pred = as_tensor(y_pred)
+        y_true = as_tensor(y_true, device=y_pred.device)
+        if self._classes is None:
+            self._classes = self._guess(y_true, y_pred)
+        true, predicted = self._numbers(y_true, y_true.dtype), self._numbers(y_pred, y_pred.dtype)
+        if true.size != predicted.size:
+            raise ValueError(
+                f"{self.name}: {true.size} labels (shape {y_true.shape}) but {predicted.size} predictions (shape "
+                f"{y_pred.shape}); expected class numbers or one-hot rows, one for each row of predictions"
+            )
+        add_pairs(self, true, predicted, sample_weight, self._classes, None)
 
-    def _read(self) -> None:
-        for y_true, y_pred, sample_weight in self._pending:
-            self._count(host(y_true), host(y_pred), None if sample_weight is None else host(sample_weight))
-        self._pending = []
+    def _guess(self, y_true: Tensor, y_pred: Tensor) -> int:
+        for y in (y_pred, y_true):
+            if y.ndim > 1 and y.shape[-1] > 1:
+                return y.shape[-1]
+        if y_pred.dtype.startswith("float"):
+            return 2
+        raise ValueError(f"{self.name}: class numbers do not tell how many classes there are; give num_classes")
 
-    def _count(self, y_true: np.ndarray, y_pred: np.ndarray, weight: np.ndarray | None) -> None:
-        if y_true.ndim != y_pred.ndim and y_true.size == y_pred.size:
-            y_true = y_true.reshape(y_pred.shape)
-        if y_true.shape != y_pred.shape:
-            raise ValueError(f"{self.name}: labels have shape {y_true.shape} but predictions {y_pred.shape}")
-        y_pred = y_pred.astype(np.float64)
-        if self.top_k is not None:  # all but the k highest scores of a row count as negative
-            kth = np.sort(y_pred, axis=-1)[..., -min(self.top_k, y_pred.shape[-1]), None]
-            y_pred = np.where(y_pred >= kth, y_pred, -np.inf)
-        weights: np.ndarray = np.ones(y_pred.shape)
-        if weight is not None:
-            weights *= weight.reshape(weight.shape + (1,) * (y_pred.ndim - weight.ndim))
-        if self.class_id is not None:
-            y_true, y_pred, weights = (v[..., self.class_id] for v in (y_true, y_pred, weights))
-        label, each = y_true.reshape(-1).astype(bool), weights.reshape(-1)
-        positive = y_pred.reshape(-1)[None, :] > self._levels[:, None]
-        hit, false_alarm = positive @ (each * label), positive @ (each * ~label)
-        total, negatives = float(each @ label), float(each @ ~label)
-        self._counts += np.stack([hit, false_alarm, negatives - false_alarm, total - hit])
+    def _numbers(self, y: Tensor, dtype: str) -> Tensor:
+        if y.ndim > 1 and y.shape[-1] > 1:
+            return ops.reshape(ops.argmax(y, axis=-1), (-1,))
+        if self._classes == 2 and dtype.startswith("float"):
+            y = ops.greater(y, self.threshold)
+        return ops.reshape(ops.cast(y, "int32"), (-1,))
 
-    def _tpfptnfn(self) -> np.ndarray:
-        self._read()
-        return self._counts
+    def result(self) -> Tensor:
+        """The matrix (C, C), normalised as asked."""
+        classes = self._classes or 0
+        if not self._variables:
+            return ops.zeros((classes, classes), "float64")
+        counts = self._variables[0].numpy().reshape(classes, classes)
+        axis = {"true": 1, "pred": 0, "all": None}
+        if self.normalize is not None:
+            counts = divide(counts, counts.sum(axis[self.normalize], keepdims=True))
+        return as_tensor(counts.copy(), "float64")
 
-    def _told(self, values: np.ndarray) -> Tensor:
-        return as_tensor(np.asarray(values[0] if len(values) == 1 else values), self.dtype)
+    def get_config(self) -> dict[str, Any]:
+        mine = {"num_classes": self.num_classes, "normalize": self.normalize, "threshold": self.threshold}
+        return {**super().get_config(), **mine}
 
 
-def _levels(name: str, thresholds: Any, default: float) -> list[float]:
-    levels = [default] if thresholds is None else list(np.atleast_1d(thresholds).astype(float))
-    if thresholds is not None and not all(0 <= t <= 1 for t in levels):
-        raise ValueError(f"{name}: thresholds must be in [0, 1], not {thresholds}")
-    return levels
+def add_pairs(
+    metric: Metric, true: Tensor, predicted: Tensor, weight: Any, classes: int, ignore_class: int | None
+) -> None:
+    """Adds pairs of class numbers (N,), weighted, to the metric's float64 matrix of ``classes`` squared (flat).
+
+    Pairs outside 0..classes-1 and those whose label is ``ignore_class`` add nothing.
+    """
+    if not metric.variables:
+        metric.add_variable((classes * classes,), dtype="float64", name="total_confusion_matrix")
+    true, predicted = ops.cast(true, "int64"), ops.cast(predicted, "int64")
+    counts = ops.logical_and(ops.greater_equal(true, 0), ops.less(true, classes))
+    counts = ops.logical_and(counts, ops.greater_equal(predicted, 0))
+    counts = ops.logical_and(counts, ops.less(predicted, classes))
+    if ignore_class is not None:
+        counts = ops.logical_and(counts, ops.not_equal(true, ignore_class))
+    place = ops.where(counts, true * classes + predicted, ops.zeros_like(true))
+    added = ops.cast(counts, "float64")
+    if weight is not None:
+        weights = ops.reshape(as_tensor(weight, "float64", true.device), (-1,))
+        if weights.size not in (1, true.size):  # of samples, each with several pairs
+            if not weights.size or true.size % weights.size:
+                raise ValueError(f"{metric.name}: {weights.size} sample weights for {true.size} labels")
+            weights = ops.repeat(weights, true.size // weights.size)
+        added = ops.where(counts, ops.broadcast_to(weights, added.shape), 0.0)  # NaN there does not count either
+    matrix = metric.variables[0]
+    matrix.assign(ops.scatter_add(matrix, place, added))
 
 
-class _PrecisionRecall(_ConfusionMetric):
+class _Counted(ThresholdMetric):
+    """One of the four counts at thresholds."""
+
+    _place: int  # among tp, fp, tn, fn
+
+    def __init__(
+        self, thresholds: float | Sequence[float] | None = None, name: str | None = None, dtype: str | None = None
+    ) -> None:
+        super().__init__(levels_of(type(self).__name__, thresholds, 0.5), name, dtype)
+        self.thresholds = thresholds
+
+    def result(self) -> Tensor:
+        return self._told(self._counts()[self._place])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "thresholds": self.thresholds}
+
+
+class TruePositives(_Counted):
+    """How much of what was called positive is positive. Source: Keras ``metrics.TruePositives``.
+
+    >>> import ranvier as rv
+    >>> metric = rv.metrics.TruePositives()
+    >>> metric.update_state([0, 1, 1, 1], [1, 0, 1, 1])
+    >>> metric.result().item()
+    2.0
+    """
+
+    _place = 0
+
+
+class FalsePositives(_Counted):
+    """How much of what was called positive is negative. Source: Keras ``metrics.FalsePositives``.
+
+    >>> import ranvier as rv
+    >>> metric = rv.metrics.FalsePositives()
+    >>> metric.update_state([0, 1, 0, 0], [0, 0, 1, 1])
+    >>> metric.result().item()
+    2.0
+    """
+
+    _direction = "down"
+    _place = 1
+
+
+class TrueNegatives(_Counted):
+    """How much of what was called negative is negative. Source: Keras ``metrics.TrueNegatives``.
+
+    >>> import ranvier as rv
+    >>> metric = rv.metrics.TrueNegatives()
+    >>> metric.update_state([0, 1, 0, 0], [1, 1, 0, 0])
+    >>> metric.result().item()
+    2.0
+    """
+
+    _place = 2
+
+
+class FalseNegatives(_Counted):
+    """How much of what was called negative is positive. Source: Keras ``metrics.FalseNegatives``.
+
+    >>> import ranvier as rv
+    >>> metric = rv.metrics.FalseNegatives()
+    >>> metric.update_state([0, 1, 1, 1], [0, 1, 0, 0])
+    >>> metric.result().item()
+    2.0
+    """
+
+    _direction = "down"
+    _place = 3
+
+
+class _PrecisionRecall(ThresholdMetric):
     def __init__(
         self,
         thresholds: float | Sequence[float] | None = None,
@@ -120,7 +229,7 @@ class _PrecisionRecall(_ConfusionMetric):
         dtype: str | None = None,
     ) -> None:
         # With top_k and no threshold, whatever is among the k highest is positive (Keras's NEG_INF).
-        super().__init__(_levels(type(self).__name__, thresholds, 0.5 if top_k is None else -1e10), name, dtype)
+        super().__init__(levels_of(type(self).__name__, thresholds, 0.5 if top_k is None else -1e10), name, dtype)
         self.thresholds = thresholds
         self.top_k = top_k
         self.class_id = class_id
@@ -133,6 +242,8 @@ class _PrecisionRecall(_ConfusionMetric):
 class Precision(_PrecisionRecall):
     """Which part of what was called positive is positive: tp / (tp + fp). Source: Keras ``metrics.Precision``.
 
+    ``top_k``: only the k highest scores of a row are called positive. ``class_id``: only that class counts.
+
     >>> import ranvier as rv
     >>> metric = rv.metrics.Precision()
     >>> metric.update_state([0, 1, 1, 1], [1, 0, 1, 1])
@@ -141,8 +252,8 @@ class Precision(_PrecisionRecall):
     """
 
     def result(self) -> Tensor:
-        tp, fp, _, _ = self._tpfptnfn()
-        return self._told(_divide(tp, tp + fp))
+        tp, fp, _, _ = self._counts()
+        return self._told(divide(tp, tp + fp))
 
 
 class Recall(_PrecisionRecall):
@@ -156,78 +267,5 @@ class Recall(_PrecisionRecall):
     """
 
     def result(self) -> Tensor:
-        tp, _, _, fn = self._tpfptnfn()
-        return self._told(_divide(tp, tp + fn))
-
-
-class AUC(_ConfusionMetric):
-    """Area under the ROC curve (or precision over recall, ``curve="PR"``), by trapezoids between thresholds.
-
-    ``y_pred`` holds probabilities in [0, 1] (scores before the sigmoid with ``from_logits``). Source: Keras
-    ``metrics.AUC``; the PR curve is interpolated as Davis and Goadrich (2006) show.
-
-    >>> import ranvier as rv
-    >>> metric = rv.metrics.AUC(num_thresholds=3)
-    >>> metric.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
-    >>> metric.result().item()
-    0.75
-    """
-
-    def __init__(
-        self,
-        num_thresholds: int = 200,
-        curve: str = "ROC",
-        summation_method: str = "interpolation",
-        name: str | None = None,
-        dtype: str | None = None,
-        thresholds: Sequence[float] | None = None,
-        from_logits: bool = False,
-    ) -> None:
-        if curve not in ("ROC", "PR"):
-            raise ValueError(f'AUC: curve must be "ROC" or "PR", not {curve!r}')
-        if summation_method not in ("interpolation", "minoring", "majoring"):
-            raise ValueError(f"AUC: summation_method {summation_method!r} is not known")
-        if thresholds is None and num_thresholds < 2:
-            raise ValueError(f"AUC: num_thresholds must be at least 2, not {num_thresholds}")
-        self.thresholds = thresholds
-        self.num_thresholds = num_thresholds if thresholds is None else len(thresholds) + 2
-        self.curve = curve
-        self.summation_method = summation_method
-        self.from_logits = from_logits
-        inner = np.linspace(0, 1, num_thresholds)[1:-1] if thresholds is None else np.sort(thresholds)
-        super().__init__([-_EPSILON, *inner, 1 + _EPSILON], name, dtype)
-
-    def _count(self, y_true: np.ndarray, y_pred: np.ndarray, weight: np.ndarray | None) -> None:
-        y_pred = 1 / (1 + np.exp(-y_pred.astype(np.float64))) if self.from_logits else y_pred
-        super()._count(y_true, y_pred, weight)
-
-    def result(self) -> Tensor:
-        tp, fp, tn, fn = self._tpfptnfn()
-        if self.curve == "PR" and self.summation_method == "interpolation":
-            return as_tensor(self._interpolated_precision(tp, fp, fn), self.dtype)
-        recall = _divide(tp, tp + fn)
-        x, y = (_divide(fp, fp + tn), recall) if self.curve == "ROC" else (recall, _divide(tp, tp + fp))
-        left, right = y[:-1], y[1:]
-        rules = {"interpolation": (left + right) / 2, "minoring": np.minimum(left, right)}
-        heights = rules.get(self.summation_method, np.maximum(left, right))
-        return as_tensor(float(((x[:-1] - x[1:]) * heights).sum()), self.dtype)
-
-    @staticmethod
-    def _interpolated_precision(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> float:
-        positives = tp + fp
-        slope = _divide(tp[:-1] - tp[1:], np.maximum(positives[:-1] - positives[1:], 0))
-        intercept = tp[1:] - slope * positives[1:]
-        both = (positives[:-1] > 0) & (positives[1:] > 0)
-        ratio = np.where(both, _divide(positives[:-1], positives[1:]), 1.0)
-        area = slope * (tp[:-1] - tp[1:] + intercept * np.log(ratio))
-        return float(_divide(area, np.maximum(tp[1:] + fn[1:], 0)).sum())
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_thresholds": self.num_thresholds,
-            "curve": self.curve,
-            "summation_method": self.summation_method,
-            "thresholds": None if self.thresholds is None else [float(t) for t in self.thresholds],
-            "from_logits": self.from_logits,
-        }
+        tp, _, _, fn = self._counts()
+        return self._told(divide(tp, tp + fn))

@@ -37,6 +37,48 @@ class MeanAbsoluteError(_ErrorMetric):
         super().__init__(functions.mean_absolute_error, name, dtype)
 
 
+class MeanAbsolutePercentageError(_ErrorMetric):
+    """100 times the mean of abs(error) / abs(label). Source: Keras.
+
+    >>> import ranvier as rv
+    >>> metric = rv.metrics.MeanAbsolutePercentageError()
+    >>> metric.update_state([[2.0, 4.0]], [[1.0, 4.0]])
+    >>> round(metric.result().item(), 4)
+    25.0
+    """
+
+    def __init__(self, name: str = "mean_absolute_percentage_error", dtype: str | None = None) -> None:
+        super().__init__(functions.mean_absolute_percentage_error, name, dtype)
+
+
+class MeanSquaredLogarithmicError(_ErrorMetric):
+    """The mean of squared differences of log(1 + y). Source: Keras.
+
+    >>> import ranvier as rv
+    >>> metric = rv.metrics.MeanSquaredLogarithmicError()
+    >>> metric.update_state([[0.0, 1.0]], [[1.0, 1.0]])
+    >>> round(metric.result().item(), 4)
+    0.2402
+    """
+
+    def __init__(self, name: str = "mean_squared_logarithmic_error", dtype: str | None = None) -> None:
+        super().__init__(functions.mean_squared_logarithmic_error, name, dtype)
+
+
+class LogCoshError(_ErrorMetric):
+    """The mean of log(cosh(error)). Source: Keras.
+
+    >>> import ranvier as rv
+    >>> metric = rv.metrics.LogCoshError()
+    >>> metric.update_state([[0.0, 1.0]], [[1.0, 1.0]])
+    >>> round(metric.result().item(), 4)
+    0.2169
+    """
+
+    def __init__(self, name: str = "logcosh", dtype: str | None = None) -> None:
+        super().__init__(functions.log_cosh, name, dtype)
+
+
 class RootMeanSquaredError(Mean):
     """The root of the mean of squared differences. Source: Keras ``metrics.RootMeanSquaredError``."""
 
@@ -110,3 +152,73 @@ class SparseCategoricalCrossentropy(_ErrorMetric):
             ignore_class=ignore_class,
             axis=axis,
         )
+
+
+class KLDivergence(_ErrorMetric):
+    """The mean Kullback-Leibler divergence of distributions. Source: Keras.
+
+    >>> import ranvier as rv
+    >>> metric = rv.metrics.KLDivergence()
+    >>> metric.update_state([[0, 1], [0, 0]], [[0.6, 0.4], [0.4, 0.6]])
+    >>> round(metric.result().item(), 4)
+    0.4581
+    """
+
+    def __init__(self, name: str = "kl_divergence", dtype: str | None = None) -> None:
+        super().__init__(functions.kl_divergence, name, dtype)
+
+
+class Poisson(_ErrorMetric):
+    """The mean of y_pred - y_true log(y_pred). Source: Keras.
+
+    >>> import ranvier as rv
+    >>> metric = rv.metrics.Poisson()
+    >>> metric.update_state([[0, 1], [0, 0]], [[1, 1], [0, 0]])
+    >>> round(metric.result().item(), 4)
+    0.5
+    """
+
+    def __init__(self, name: str = "poisson", dtype: str | None = None) -> None:
+        super().__init__(functions.poisson, name, dtype)
+
+
+class Hinge(_ErrorMetric):
+    """The mean of max(1 - y_true y_pred, 0), labels -1 or 1 (0 or 1). Source: Keras.
+
+    >>> import ranvier as rv
+    >>> metric = rv.metrics.Hinge()
+    >>> metric.update_state([[0, 1], [0, 0]], [[0.6, 0.4], [0.4, 0.6]])
+    >>> round(metric.result().item(), 4)
+    1.3
+    """
+
+    def __init__(self, name: str = "hinge", dtype: str | None = None) -> None:
+        super().__init__(functions.hinge, name, dtype)
+
+
+class SquaredHinge(_ErrorMetric):
+    """The mean of max(1 - y_true y_pred, 0) squared. Source: Keras.
+
+    >>> import ranvier as rv
+    >>> metric = rv.metrics.SquaredHinge()
+    >>> metric.update_state([[0, 1], [0, 0]], [[0.6, 0.4], [0.4, 0.6]])
+    >>> round(metric.result().item(), 4)
+    1.86
+    """
+
+    def __init__(self, name: str = "squared_hinge", dtype: str | None = None) -> None:
+        super().__init__(functions.squared_hinge, name, dtype)
+
+
+class CategoricalHinge(_ErrorMetric):
+    """The mean of max(best wrong - right + 1, 0), one-hot labels. Source: Keras.
+
+    >>> import ranvier as rv
+    >>> metric = rv.metrics.CategoricalHinge()
+    >>> metric.update_state([[0, 1], [0, 0]], [[0.6, 0.4], [0.4, 0.6]])
+    >>> round(metric.result().item(), 4)
+    1.4
+    """
+
+    def __init__(self, name: str = "categorical_hinge", dtype: str | None = None) -> None:
+        super().__init__(functions.categorical_hinge, name, dtype)

@@ -129,6 +129,12 @@ def _weighted(values: Tensor, sample_weight: Any, reduce: Callable[..., Tensor])
     return values, weights
 
 
+def _masked(counts: Tensor, weights: Tensor) -> Tensor:
+    """Weights (N,) or (N, T) where the mask (N, T) counts."""
+    counts, weights = same_rank(counts, weights)
+    return counts * ops.reshape(weights, weights.shape + (1,) * (counts.ndim - weights.ndim))
+
+
 def _as_values(values: Any, dtype: str) -> Tensor:
     tensor = as_tensor(values)
     return tensor if tensor.dtype in ("float32", "float64") else ops.cast(tensor, dtype)
@@ -210,7 +216,15 @@ class MeanMetricWrapper(Mean):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         y_pred = as_tensor(y_pred)
         y_true = as_tensor(y_true, device=y_pred.device)
-        super().update_state(self._fn(y_true, y_pred, **self._fn_kwargs), sample_weight=sample_weight)
+        mask = getattr(y_pred, "mask", None)  # steps that it leaves out have no weight
+        if mask is not None:
+            counts = ops.cast(mask, "float32")
+            sample_weight = counts if sample_weight is None else _masked(counts, as_tensor(sample_weight, "float32"))
+        values = self._fn(y_true, y_pred, **self._fn_kwargs)
+        ignored = getattr(values, "mask", None)  # of ignore_class; it counts where there are weights, as in Keras
+        if ignored is not None and sample_weight is not None:
+            sample_weight = _masked(ops.cast(ignored, "float32"), as_tensor(sample_weight, "float32"))
+        super().update_state(values, sample_weight=sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         if type(self) is MeanMetricWrapper:
