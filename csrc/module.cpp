@@ -37,6 +37,7 @@ PYBIND11_MODULE(_core, m) {
   bind_elementwise(m);
   bind_embedding(m);
   bind_gemm(m);
+  bind_group_norm(m);
   bind_ladder(m);
   bind_loss(m);
   bind_norm(m);

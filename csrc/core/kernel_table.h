@@ -20,6 +20,8 @@ struct ElementwiseKernels;
 struct EmbeddingKernels;
 template <typename T>
 struct GemmKernels;
+template <typename T>
+struct GroupNormKernels;
 struct LadderKernels;
 template <typename T>
 struct LossKernels;
@@ -45,6 +47,7 @@ struct KernelTable {
   const ElementwiseKernels& elementwise;
   const EmbeddingKernels& embedding;
   const PerType<GemmKernels>& gemm;
+  const PerType<GroupNormKernels>& group_norm;
   const LadderKernels& ladder;
   const PerType<LossKernels>& loss;
   const PerType<NormKernels>& norm;

@@ -15,6 +15,7 @@
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
 #include "ops/gemm.h"
+#include "ops/group_norm.h"
 #include "ops/ladder.h"
 #include "ops/loss.h"
 #include "ops/norm.h"
@@ -37,6 +38,7 @@ namespace {
   X(elementwise, ElementwiseKernels)        \
   X(embedding, EmbeddingKernels)            \
   X(gemm, PerType<GemmKernels>)             \
+  X(group_norm, PerType<GroupNormKernels>)  \
   X(ladder, LadderKernels)                  \
   X(loss, PerType<LossKernels>)             \
   X(norm, PerType<NormKernels>)             \

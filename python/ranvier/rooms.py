@@ -13,6 +13,7 @@ FAMILIES = (
     "elementwise",
     "embedding",
     "gemm",
+    "group_norm",
     "loss",
     "norm",
     "optimizer",

@@ -35,6 +35,7 @@ class Case:
 
 
 IMAGE = (2, 9, 8, 4)
+TRAILING = "its torch backend normalises trailing axes only"
 CASES = [
     Case("Dense", {"units": 3}, (5, 4), (5, 3)),
     Case("Dense", {"units": 3, "activation": "relu", "use_bias": False}, (2, 6, 4), (2, 6, 3)),
@@ -80,6 +81,19 @@ CASES = [
     Case("GlobalAveragePooling2D", {}, IMAGE, (2, 4)),
     Case("GlobalAveragePooling2D", {"keepdims": True}, IMAGE, (2, 1, 1, 4)),
     Case("GlobalMaxPooling2D", {}, IMAGE, (2, 4)),
+    Case("LayerNormalization", {}, (5, 6), (5, 6)),
+    Case("LayerNormalization", {"axis": [1, 2], "epsilon": 0.1}, IMAGE, IMAGE, keras=TRAILING),
+    Case("LayerNormalization", {"axis": [-1, -2], "center": False}, (3, 4, 5), (3, 4, 5)),
+    Case("LayerNormalization", {"axis": 1, "scale": False}, (3, 4, 5), (3, 4, 5), keras=TRAILING),
+    Case("GroupNormalization", {"groups": 2}, IMAGE, IMAGE),
+    Case("GroupNormalization", {"groups": -1, "epsilon": 0.1}, IMAGE, IMAGE),
+    Case("GroupNormalization", {"groups": 3, "axis": 1, "center": False}, (2, 9, 8), (2, 9, 8)),
+    Case("GroupNormalization", {"groups": 1, "scale": False}, (4, 6), (4, 6)),
+    Case("InstanceNormalization", {}, IMAGE, IMAGE, keras="it has none; GroupNormalization(groups=-1) is the same"),
+    Case("UnitNormalization", {}, (2, 3, 4), (2, 3, 4)),
+    Case("UnitNormalization", {"axis": [1, 2]}, (2, 3, 4), (2, 3, 4)),
+    Case("RMSNormalization", {}, (2, 3, 4), (2, 3, 4)),
+    Case("RMSNormalization", {"axis": 1, "epsilon": 0.1}, (2, 3, 4), (2, 3, 4), keras=TRAILING),
     Case("BatchNormalization", {}, IMAGE, IMAGE),
     Case("BatchNormalization", {"axis": 1}, IMAGE, IMAGE),
     Case("BatchNormalization", {}, IMAGE, IMAGE, call={"training": True}),

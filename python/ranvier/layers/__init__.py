@@ -60,6 +60,11 @@ from ranvier.layers.reshaping import RepeatVector as RepeatVector
 from ranvier.layers.reshaping import Reshape as Reshape
 from ranvier.layers.reshaping import UpSampling2D as UpSampling2D
 from ranvier.layers.reshaping import ZeroPadding2D as ZeroPadding2D
+from ranvier.layers.sample_normalization import GroupNormalization as GroupNormalization
+from ranvier.layers.sample_normalization import InstanceNormalization as InstanceNormalization
+from ranvier.layers.sample_normalization import LayerNormalization as LayerNormalization
+from ranvier.layers.sample_normalization import RMSNormalization as RMSNormalization
+from ranvier.layers.sample_normalization import UnitNormalization as UnitNormalization
 from ranvier.layers.symbolic import KerasTensor as KerasTensor
 
 Convolution2D = Conv2D

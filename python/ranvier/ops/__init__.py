@@ -7,6 +7,7 @@ from ranvier.ops.conv2d import *  # noqa: F403
 from ranvier.ops.elementwise import *  # noqa: F403
 from ranvier.ops.embedding import *  # noqa: F403
 from ranvier.ops.gemm import *  # noqa: F403
+from ranvier.ops.group_norm import *  # noqa: F403
 from ranvier.ops.loss import *  # noqa: F403
 from ranvier.ops.norm import *  # noqa: F403
 from ranvier.ops.optimizer import *  # noqa: F403
