@@ -10,7 +10,7 @@ namespace {
 
 // What one task works on: some whole groups of one sample. A sample is read two or three times, from the caches when it
 // fits them: once for its mean, once for the squares around it (the sum of squares minus the square of the sum would
-// cancel), once to write y.
+// cancel), once to write y, from its end on, which the pass before left in the caches.
 template <typename T>
 struct Piece {
   const T* x;      // its first channel at position 0
@@ -25,7 +25,7 @@ struct Piece {
 
 // Samples are shared out among the threads, and the groups of a sample too where samples are few: in pieces of at least
 // kPieceChannels. The shape alone decides, so that sums are the same on any number of threads.
-constexpr int64_t kPieceChannels = 64, kFewSamples = 8;
+constexpr int64_t kPieceChannels = 32, kFewSamples = 8;
 
 struct Cut {
   int64_t groups;  // of a piece
@@ -85,6 +85,9 @@ RANVIER_INLINE void sum_positions(int64_t positions, int64_t width, T* out, cons
   for (; at + 4 * kWidth<T> <= width; at += 4 * kWidth<T>) {
     sum_strip<T, kSums, 4>(positions, at, kWidth<T>, width, out, term);
   }
+  for (; at + 2 * kWidth<T> <= width; at += 2 * kWidth<T>) {
+    sum_strip<T, kSums, 2>(positions, at, kWidth<T>, width, out, term);
+  }
   for (; at + kWidth<T> <= width; at += kWidth<T>) sum_strip<T, kSums, 1>(positions, at, kWidth<T>, width, out, term);
   if (at < width) sum_strip<T, kSums, 1>(positions, at, width - at, width, out, term);
 }
@@ -114,6 +117,87 @@ RANVIER_INLINE void spread(const Piece<T>& piece, T* out, const Of& of) {
   }
 }
 
+// --- one position: each group is a row of its own, with one mean and one rstd, and needs no scratch ------------------
+
+template <typename T>
+T squares_around(const T* x, T mean, int64_t n) {
+  Vec<T> sums[4] = {};
+  int64_t i = 0;
+  for (; i + 4 * kWidth<T> <= n; i += 4 * kWidth<T>) {
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) {
+      const Vec<T> d = load(x + i + v * kWidth<T>) - broadcast(mean);
+      sums[v] = fma(d, d, sums[v]);
+    }
+  }
+  for (; i < n; i += kWidth<T>) {
+    const int64_t lanes = min_of(kWidth<T>, n - i);
+    const Vec<T> d = first_lanes<T>(load_some(x + i, lanes) - broadcast(mean), lanes);
+    sums[0] = fma(d, d, sums[0]);
+  }
+  return sum_lanes<T>((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+template <typename T>
+void row_forward(const Piece<T>& piece, GroupScale<T> by, T* y, double epsilon, bool past) {
+  for (int64_t g = 0; g < piece.groups; ++g) {
+    const int64_t at = g * piece.size;
+    const T* from = piece.x + at;
+    const T mean = sum_of(from, piece.size) / T(piece.size);
+    const T variance = squares_around(from, mean, piece.size) / T(piece.size);
+    const T rstd = T(1 / __builtin_sqrt(double(variance) + epsilon));
+    by.mean[piece.statistic + g] = mean;
+    by.rstd[piece.statistic + g] = rstd;
+    const T* gamma = by.gamma == nullptr ? nullptr : by.gamma + piece.channel + at;
+    const T* beta = by.beta == nullptr ? nullptr : by.beta + piece.channel + at;
+    T* to = y + piece.offset + at;
+    const bool whole = past && at % kWidth<T> == 0;
+    each_vector<T>(piece.size, [&](int64_t c, int64_t lanes) RANVIER_INLINED {
+      Vec<T> v = (load_some(from + c, lanes) - broadcast(mean)) * broadcast(rstd);
+      if (gamma != nullptr) v *= load_some(gamma + c, lanes);
+      if (beta != nullptr) v += load_some(beta + c, lanes);
+      put(to + c, v, lanes, whole);
+    });
+  }
+  if (past) finish_streaming();
+}
+
+// sums, when not null: (2, channels), to which dy xhat and dy are added.
+template <typename T>
+void row_gradients(const Piece<T>& piece, const T* dy, GroupScale<T> by, T* sums, int64_t channels, T* dx, bool past) {
+  for (int64_t g = 0; g < piece.groups; ++g) {
+    const int64_t at = g * piece.size, channel = piece.channel + at;
+    const T* from = piece.x + at;
+    const T* slope = dy + piece.offset + at;
+    const T* gamma = by.gamma == nullptr ? nullptr : by.gamma + channel;
+    const Vec<T> mean = broadcast(by.mean[piece.statistic + g]), rstd = broadcast(by.rstd[piece.statistic + g]);
+    Vec<T> total{}, along{};
+    each_vector<T>(piece.size, [&](int64_t c, int64_t lanes) RANVIER_INLINED {
+      const Vec<T> own = load_some(slope + c, lanes);
+      const Vec<T> inner = own * ((load_some(from + c, lanes) - mean) * rstd);
+      if (sums != nullptr) {
+        T* to = sums + channel + c;
+        store_some(to, load_some(to, lanes) + inner, lanes);
+        store_some(to + channels, load_some(to + channels, lanes) + own, lanes);
+      }
+      const Vec<T> scale = gamma == nullptr ? broadcast(T(1)) : load_some(gamma + c, lanes);
+      total = fma(own, scale, total);
+      along += first_lanes<T>(inner * scale, lanes);
+    });
+    if (dx == nullptr) continue;
+    const Vec<T> all = broadcast(sum_lanes<T>(total) / T(piece.size));
+    const Vec<T> tilt = broadcast(sum_lanes<T>(along) / T(piece.size));
+    T* to = dx + piece.offset + at;
+    const bool whole = past && at % kWidth<T> == 0;
+    each_vector<T>(piece.size, [&](int64_t c, int64_t lanes) RANVIER_INLINED {
+      const Vec<T> normal = (load_some(from + c, lanes) - mean) * rstd;
+      const Vec<T> scale = gamma == nullptr ? broadcast(T(1)) : load_some(gamma + c, lanes);
+      put(to + c, (load_some(slope + c, lanes) * scale - fma(normal, tilt, all)) * rstd, lanes, whole);
+    });
+  }
+  if (past) finish_streaming();
+}
+
 // --- forward --------------------------------------------------------------------------------------------------------
 
 template <typename T>
@@ -138,35 +222,37 @@ void piece_statistics(const Piece<T>& piece, int64_t positions, T* mean, T* rstd
   }
 }
 
-template <typename T>
-void statistics(const T* x, T* mean, T* rstd, double epsilon, GroupShape shape) {
-  each_piece(x, shape, [&](const Piece<T>& piece) { piece_statistics(piece, shape.positions, mean, rstd, epsilon); });
-}
-
 // Per channel: what is taken off, what it is scaled by, what is added.
 template <typename T>
-void normalise(const T* x, GroupScale<T> by, T* y, GroupShape shape) {
+void piece_normalise(const Piece<T>& piece, int64_t positions, GroupScale<T> by, T* y, bool past) {
+  T* centre = scratch<T>(2, piece.width);
+  T* scale = centre + piece.width;
+  spread(piece, centre, [&](int64_t g) { return by.mean[piece.statistic + g]; });
+  spread(piece, scale, [&](int64_t g) { return by.rstd[piece.statistic + g]; });
+  if (by.gamma != nullptr) {
+    for (int64_t c = 0; c < piece.width; ++c) scale[c] *= by.gamma[piece.channel + c];
+  }
+  const T* beta = by.beta == nullptr ? nullptr : by.beta + piece.channel;
+  for (int64_t p = positions - 1; p >= 0; --p) {
+    const T* from = piece.x + p * piece.stride;
+    T* to = y + piece.offset + p * piece.stride;
+    each_vector<T>(piece.width, [&](int64_t c, int64_t lanes) RANVIER_INLINED {
+      const Vec<T> d = load_some(from + c, lanes) - load_some(centre + c, lanes);
+      const Vec<T> scaled = d * load_some(scale + c, lanes);
+      put(to + c, beta == nullptr ? scaled : scaled + load_some(beta + c, lanes), lanes, past);
+    });
+  }
+  if (past) finish_streaming();
+}
+
+template <typename T>
+void forward(const T* x, GroupScale<T> by, T* y, double epsilon, GroupShape shape) {
   const bool large = streamed(y, shape.samples * shape.positions, shape.channels);
   each_piece(x, shape, [&](const Piece<T>& piece) {
     const bool past = large && piece.channel % kWidth<T> == 0;
-    T* centre = scratch<T>(2, piece.width);
-    T* scale = centre + piece.width;
-    spread(piece, centre, [&](int64_t g) { return by.mean[piece.statistic + g]; });
-    spread(piece, scale, [&](int64_t g) { return by.rstd[piece.statistic + g]; });
-    if (by.gamma != nullptr) {
-      for (int64_t c = 0; c < piece.width; ++c) scale[c] *= by.gamma[piece.channel + c];
-    }
-    const T* beta = by.beta == nullptr ? nullptr : by.beta + piece.channel;
-    for (int64_t p = 0; p < shape.positions; ++p) {
-      const T* from = piece.x + p * piece.stride;
-      T* to = y + piece.offset + p * piece.stride;
-      each_vector<T>(piece.width, [&](int64_t c, int64_t lanes) RANVIER_INLINED {
-        const Vec<T> d = load_some(from + c, lanes) - load_some(centre + c, lanes);
-        const Vec<T> scaled = d * load_some(scale + c, lanes);
-        put(to + c, beta == nullptr ? scaled : scaled + load_some(beta + c, lanes), lanes, past);
-      });
-    }
-    if (past) finish_streaming();
+    if (shape.positions == 1) return row_forward(piece, by, y, epsilon, past);
+    piece_statistics(piece, shape.positions, by.mean, by.rstd, epsilon);
+    piece_normalise(piece, shape.positions, by, y, past);
   });
 }
 
@@ -210,7 +296,7 @@ void piece_input_gradient(const Piece<T>& piece, const T* dy, const Coefficients
   }
   spread(piece, k.sums, [&](int64_t g) { return sum_of(k.sums + g * piece.size, piece.size) / count; });
   spread(piece, k.along, [&](int64_t g) { return sum_of(k.along + g * piece.size, piece.size) / count; });
-  for (int64_t p = 0; p < positions; ++p) {
+  for (int64_t p = positions - 1; p >= 0; --p) {
     const T* from = piece.x + p * piece.stride;
     const T* slope = dy + piece.offset + p * piece.stride;
     T* to = dx + piece.offset + p * piece.stride;
@@ -245,14 +331,18 @@ void gradients(const T* x, const T* dy, GroupScale<T> by, GroupGradients<T> out,
       const int64_t last = shape.samples * (chunk + 1) / chunks;
       for (int64_t n = shape.samples * chunk / chunks; n < last; ++n) {
         const Piece<T> piece = piece_of(x, shape, cut, n, i % cut.pieces);
-        const Coefficients<T> k = coefficients_of(piece, dy, by, shape.positions);
-        if (out.partials != nullptr) {
-          T* sums = out.partials + chunk * 2 * channels + piece.channel;
-          add(k.along, piece.width, sums);
-          add(k.sums, piece.width, sums + channels);
+        const bool past = large && piece.channel % kWidth<T> == 0;
+        T* sums = out.partials == nullptr ? nullptr : out.partials + chunk * 2 * channels;
+        if (shape.positions == 1) {
+          row_gradients(piece, dy, by, sums, channels, out.dx, past);
+          continue;
         }
-        if (out.dx == nullptr) continue;
-        piece_input_gradient(piece, dy, k, out.dx, shape.positions, large && piece.channel % kWidth<T> == 0);
+        const Coefficients<T> k = coefficients_of(piece, dy, by, shape.positions);
+        if (sums != nullptr) {
+          add(k.along, piece.width, sums + piece.channel);
+          add(k.sums, piece.width, sums + channels + piece.channel);
+        }
+        if (out.dx != nullptr) piece_input_gradient(piece, dy, k, out.dx, shape.positions, past);
       }
     }
   });
@@ -269,8 +359,8 @@ void gradients(const T* x, const T* dy, GroupScale<T> by, GroupGradients<T> out,
 
 extern const PerType<GroupNormKernels> group_norm_kernels;
 const PerType<GroupNormKernels> group_norm_kernels = {
-    {statistics<float>, normalise<float>, gradients<float>},
-    {statistics<double>, normalise<double>, gradients<double>},
+    {forward<float>, gradients<float>},
+    {forward<double>, gradients<double>},
 };
 
 }  // namespace RANVIER_ISA

@@ -58,19 +58,16 @@ std::tuple<Array, Array, Array> group_norm_forward(const Array& x, const Optiona
   Array mean = Array::empty({x.shape(0), groups}, x.dtype(), x.device()), rstd = Array::empty_like(mean);
   dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
-    const GroupNormKernels<T>& norm = kernels.group_norm.template get<T>();
-    const GroupShape shape = shape_of(x, groups);
-    norm.statistics(x.data<T>(), mean.data<T>(), rstd.data<T>(), epsilon, shape);
     const GroupScale<T> by{mean.data<T>(), rstd.data<T>(), data_or_null<T>(gamma), data_or_null<T>(beta)};
-    norm.normalise(x.data<T>(), by, y.data<T>(), shape);
+    kernels.group_norm.template get<T>().forward(x.data<T>(), by, y.data<T>(), epsilon, shape_of(x, groups));
   });
   return {y, mean, rstd};
 }
 
 // dx, dgamma and dbeta, None where not asked for.
 std::tuple<OptionalArray, OptionalArray, OptionalArray> group_norm_backward(const Array& x, const OptionalArray& gamma,
-                                                                            const Array& mean, const Array& rstd,
-                                                                            const Array& dy, bool input_gradient,
+                                                                            Array mean, Array rstd, const Array& dy,
+                                                                            bool input_gradient,
                                                                             bool parameter_gradients) {
   const char* op = "group_norm gradient";
   check_min_rank(op, "mean", mean, 2);

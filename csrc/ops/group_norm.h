@@ -27,8 +27,8 @@ constexpr int64_t group_norm_chunks(int64_t samples) { return samples < 64 ? sam
 // What normalises and scales: mean and rstd are (samples, groups); gamma and beta may be null, ones and zeros.
 template <typename T>
 struct GroupScale {
-  const T* mean;
-  const T* rstd;
+  T* mean;
+  T* rstd;
   const T* gamma;
   const T* beta;
 };
@@ -44,8 +44,7 @@ struct GroupGradients {
 
 template <typename T>
 struct GroupNormKernels {
-  void (*statistics)(const T* x, T* mean, T* rstd, double epsilon, GroupShape shape);
-  void (*normalise)(const T* x, GroupScale<T> by, T* y, GroupShape shape);
+  void (*forward)(const T* x, GroupScale<T> by, T* y, double epsilon, GroupShape shape);  // finds mean and rstd
   void (*gradients)(const T* x, const T* dy, GroupScale<T> by, GroupGradients<T> out, GroupShape shape);
 };
 
