@@ -57,14 +57,22 @@ template <typename T, int kPixels, bool kWhole>
 RANVIER_INLINE void correlate_pixels(const Row<T>& row, int64_t q, int64_t c, int64_t left) {
   const auto read = [&](const T* p) { return kWhole ? load(p) : load_partial(p, left); };
   Vec<T> sum[kPixels];
+#pragma GCC unroll 8
   for (int i = 0; i < kPixels; ++i) sum[i] = read(row.weights + c);
   for (int64_t k = 0; k < row.taps; ++k) {
     const Vec<T> weight = read(row.weights + (k + 1) * row.channels + c);
     const T* source = row.source + row.offsets[k] + q * row.source_step + c;
+#pragma GCC unroll 8
     for (int i = 0; i < kPixels; ++i) sum[i] = fma(read(source + i * row.source_step), weight, sum[i]);
   }
+  // What comes next; the lines of pixels lie too far apart for the hardware to see them coming.
+  const T* next = row.source + row.offsets[row.taps - 1] + (q + kPixels) * row.source_step + c;
+#pragma GCC unroll 8
+  for (int i = 0; i < kPixels; ++i) __builtin_prefetch(next + i * row.source_step);
+#pragma GCC unroll 8
   for (int i = 0; i < kPixels; ++i) {
     T* p = row.output + (q + i) * row.output_step + c;
+    __builtin_prefetch(p + kPixels * row.output_step, 1);
     kWhole ? store(p, sum[i]) : store_partial(p, sum[i], left);
   }
 }
@@ -106,7 +114,7 @@ const T* pack_weights(const Correlation<T>& c, int64_t channels) {
 
 // Output rows of one image per task: their source rows, copied where padding is needed, overlap.
 constexpr int64_t kBlockRows = 8;
-constexpr int64_t kStripPixels = 32;  // whose sources stay in L1 over all channels
+constexpr int64_t kTapsAtOnce = 9;  // whose sums stay in registers
 
 template <typename T>
 bool correlate_depthwise_any(const Correlation<T>& c) {
@@ -145,33 +153,65 @@ bool correlate_depthwise_any(const Correlation<T>& c) {
   return true;
 }
 
-// Adds an output row to the sums of kTaps taps, one vector of channels or the first `left` of them.
+// Output rows, and what one of their taps sees from its first pixel on.
+template <typename T>
+struct Outputs {
+  const T* source;
+  int64_t source_row, source_column;
+  const int64_t* offsets;  // of the taps
+  const T* dy;
+  int64_t rows, columns;
+  int64_t channels;
+};
+
+// Adds them to the sums of kTaps taps, one vector of channels or the first `left` of them. A vector is a line: those
+// of the next vector come meanwhile, for the hardware does not foresee lines as far apart as pixels.
 template <typename T, int kTaps, bool kWhole>
-void add_row(const T* source, const int64_t* offsets, int64_t step, const T* dy, int64_t pixels, int64_t channels,
-             int64_t left, T* sums) {
+void add_taps(const Outputs<T>& out, int64_t tap, int64_t c, int64_t left, T* sums) {
   const auto read = [&](const T* p) { return kWhole ? load(p) : load_partial(p, left); };
   Vec<T> sum[kTaps];
-  for (int k = 0; k < kTaps; ++k) sum[k] = read(sums + k * channels);
-  for (int64_t q = 0; q < pixels; ++q) {
-    const Vec<T> gradient = read(dy + q * channels);
 #pragma GCC unroll 9
-    for (int k = 0; k < kTaps; ++k) sum[k] = fma(read(source + offsets[k] + q * step), gradient, sum[k]);
+  for (int k = 0; k < kTaps; ++k) sum[k] = read(sums + (tap + k) * out.channels + c);
+  for (int64_t p = 0; p < out.rows; ++p) {
+    const T* source[kTaps];
+#pragma GCC unroll 9
+    for (int k = 0; k < kTaps; ++k) source[k] = out.source + p * out.source_row + out.offsets[tap + k] + c;
+    const T* dy = out.dy + p * out.columns * out.channels + c;
+    for (int64_t q = 0, at = 0; q < out.columns; ++q, at += out.source_column, dy += out.channels) {
+      const Vec<T> gradient = read(dy);
+      __builtin_prefetch(dy + kWidth<T>);
+      __builtin_prefetch(source[kTaps - 1] + at + kWidth<T>);
+#pragma GCC unroll 9
+      for (int k = 0; k < kTaps; ++k) sum[k] = fma(read(source[k] + at), gradient, sum[k]);
+    }
   }
+#pragma GCC unroll 9
   for (int k = 0; k < kTaps; ++k) {
-    kWhole ? store(sums + k * channels, sum[k]) : store_partial(sums + k * channels, sum[k], left);
+    T* to = sums + (tap + k) * out.channels + c;
+    kWhole ? store(to, sum[k]) : store_partial(to, sum[k], left);
   }
 }
 
-// Adds an output row to the sums of all taps.
 template <typename T, bool kWhole>
-void add_taps(const T* source, const int64_t* offsets, int64_t taps, int64_t step, const T* dy, int64_t pixels,
-              int64_t channels, int64_t left, T* sums) {
-  int64_t k = 0;
-  for (; k + 9 <= taps; k += 9) {
-    add_row<T, 9, kWhole>(source, offsets + k, step, dy, pixels, channels, left, sums + k * channels);
-  }
-  for (; k < taps; ++k) {
-    add_row<T, 1, kWhole>(source, offsets + k, step, dy, pixels, channels, left, sums + k * channels);
+void add_some_taps(const Outputs<T>& out, int64_t tap, int64_t count, int64_t c, int64_t left, T* sums) {
+  typedef void (*Function)(const Outputs<T>&, int64_t, int64_t, int64_t, T*);
+  static const Function functions[kTapsAtOnce] = {
+      add_taps<T, 1, kWhole>, add_taps<T, 2, kWhole>, add_taps<T, 3, kWhole>,
+      add_taps<T, 4, kWhole>, add_taps<T, 5, kWhole>, add_taps<T, 6, kWhole>,
+      add_taps<T, 7, kWhole>, add_taps<T, 8, kWhole>, add_taps<T, 9, kWhole>};
+  functions[count - 1](out, tap, c, left, sums);
+}
+
+// Adds them to the sums of all taps, vector by vector.
+template <typename T>
+void add_outputs(const Outputs<T>& out, int64_t taps, T* sums) {
+  const int64_t groups = ceil_div(taps, kTapsAtOnce);
+  for (int64_t c = 0; c < out.channels; c += kWidth<T>) {
+    const int64_t left = min_of(kWidth<T>, out.channels - c);
+    for (int64_t group = 0; group < groups; ++group) {
+      const int64_t from = taps * group / groups, to = taps * (group + 1) / groups;
+      (left == kWidth<T> ? add_some_taps<T, true> : add_some_taps<T, false>)(out, from, to - from, c, left, sums);
+    }
   }
 }
 
@@ -196,20 +236,9 @@ void kernel_gradient_depthwise_any(const T* x, const T* dy, T* dw, const Conv2dS
         const Strip<T> strip = open_strip(x + image * rows.size * columns.size * shape.groups, rows, columns,
                                           shape.groups, repeats, from, outputs);
         tap_offsets(rows, columns, strip.columns, channels, offsets);
-        for (int64_t p = 0; p < outputs; ++p) {
-          const T* source = strip.source + p * rows.stride * strip.columns * channels;
-          const T* gradient = dy + (image * rows.out + from + p) * columns.out * channels;
-          const int64_t step = columns.stride * channels;
-          for (int64_t q = 0; q < columns.out; q += kStripPixels) {
-            const int64_t pixels = min_of(kStripPixels, columns.out - q);
-            for (int64_t c = 0; c < channels; c += kWidth<T>) {
-              const int64_t left = min_of(kWidth<T>, channels - c);
-              (left == kWidth<T> ? add_taps<T, true> : add_taps<T, false>)(source + q * step + c, offsets, taps, step,
-                                                                           gradient + q * channels + c, pixels,
-                                                                           channels, left, sum + c);
-            }
-          }
-        }
+        add_outputs<T>({strip.source, rows.stride * strip.columns * channels, columns.stride * channels, offsets,
+                        dy + (image * rows.out + from) * columns.out * channels, outputs, columns.out, channels},
+                       taps, sum);
       }
     }
   });
