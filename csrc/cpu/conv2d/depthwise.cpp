@@ -52,46 +52,70 @@ struct Row {
   int64_t output_step;
 };
 
-// kPixels neighbours in a row, one vector of channels, or the first `left` of them.
-template <typename T, int kPixels, bool kWhole>
+constexpr int64_t kMaxPixels = 8;
+
+// kPixels neighbours in a row by kVectors vectors of channels, or the first `left` channels of one: enough chains of
+// sums to keep the processor busy.
+template <typename T, int kPixels, int kVectors, bool kWhole>
 RANVIER_INLINE void correlate_pixels(const Row<T>& row, int64_t q, int64_t c, int64_t left) {
   const auto read = [&](const T* p) { return kWhole ? load(p) : load_partial(p, left); };
-  Vec<T> sum[kPixels];
-#pragma GCC unroll 8
-  for (int i = 0; i < kPixels; ++i) sum[i] = read(row.weights + c);
-  for (int64_t k = 0; k < row.taps; ++k) {
-    const Vec<T> weight = read(row.weights + (k + 1) * row.channels + c);
-    const T* source = row.source + row.offsets[k] + q * row.source_step + c;
-#pragma GCC unroll 8
-    for (int i = 0; i < kPixels; ++i) sum[i] = fma(read(source + i * row.source_step), weight, sum[i]);
-  }
-  // What comes next; the lines of pixels lie too far apart for the hardware to see them coming.
-  const T* next = row.source + row.offsets[row.taps - 1] + (q + kPixels) * row.source_step + c;
-#pragma GCC unroll 8
-  for (int i = 0; i < kPixels; ++i) __builtin_prefetch(next + i * row.source_step);
+  Vec<T> sum[kPixels][kVectors];
+  const T* pixel[kPixels];
 #pragma GCC unroll 8
   for (int i = 0; i < kPixels; ++i) {
-    T* p = row.output + (q + i) * row.output_step + c;
-    __builtin_prefetch(p + kPixels * row.output_step, 1);
-    kWhole ? store(p, sum[i]) : store_partial(p, sum[i], left);
+    pixel[i] = row.source + (q + i) * row.source_step + c;
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) sum[i][v] = read(row.weights + c + v * kWidth<T>);
+  }
+  const T* weights = row.weights + c;
+  for (int64_t k = 0; k < row.taps; ++k) {
+    const int64_t offset = row.offsets[k];
+    weights += row.channels;
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      const Vec<T> weight = read(weights + v * kWidth<T>);
+#pragma GCC unroll 8
+      for (int i = 0; i < kPixels; ++i) sum[i][v] = fma(read(pixel[i] + offset + v * kWidth<T>), weight, sum[i][v]);
+    }
+  }
+  // What comes next is prefetched: the lines of pixels lie too far apart for the hardware to see them coming.
+  const int64_t next = row.offsets[row.taps - 1] + kPixels * row.source_step;
+#pragma GCC unroll 8
+  for (int i = 0; i < kPixels; ++i) {
+    T* output = row.output + (q + i) * row.output_step + c;
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      T* p = output + v * kWidth<T>;
+      __builtin_prefetch(pixel[i] + next + v * kWidth<T>);
+      __builtin_prefetch(p + kPixels * row.output_step, 1);
+      kWhole ? store(p, sum[i][v]) : store_partial(p, sum[i][v], left);
+    }
   }
 }
 
 // All channels of kPixels neighbours: their sources lie side by side, and stay in L1 for the row below.
 template <typename T, int kPixels>
 void correlate_channels(const Row<T>& row, int64_t q) {
+  constexpr int kVectors = kMaxPixels / kPixels;
   int64_t c = 0;
-  for (; c + kWidth<T> <= row.channels; c += kWidth<T>) correlate_pixels<T, kPixels, true>(row, q, c, kWidth<T>);
-  if (c < row.channels) correlate_pixels<T, kPixels, false>(row, q, c, row.channels - c);
+  for (; c + kVectors * kWidth<T> <= row.channels; c += kVectors * kWidth<T>) {
+    correlate_pixels<T, kPixels, kVectors, true>(row, q, c, kWidth<T>);
+  }
+  for (; c + kWidth<T> <= row.channels; c += kWidth<T>) correlate_pixels<T, kPixels, 1, true>(row, q, c, kWidth<T>);
+  if (c < row.channels) correlate_pixels<T, kPixels, 1, false>(row, q, c, row.channels - c);
 }
 
 template <typename T>
 void correlate_row(const Row<T>& row, int64_t pixels) {
-  int64_t q = 0;
-  for (; q + 8 <= pixels; q += 8) correlate_channels<T, 8>(row, q);
-  if (q + 4 <= pixels) correlate_channels<T, 4>(row, q), q += 4;
-  if (q + 2 <= pixels) correlate_channels<T, 2>(row, q), q += 2;
-  if (q < pixels) correlate_channels<T, 1>(row, q);
+  typedef void (*Function)(const Row<T>&, int64_t);
+  static const Function functions[kMaxPixels] = {
+      correlate_channels<T, 1>, correlate_channels<T, 2>, correlate_channels<T, 3>, correlate_channels<T, 4>,
+      correlate_channels<T, 5>, correlate_channels<T, 6>, correlate_channels<T, 7>, correlate_channels<T, 8>};
+  const int64_t tiles = ceil_div(pixels, kMaxPixels);
+  for (int64_t t = 0; t < tiles; ++t) {
+    const int64_t from = pixels * t / tiles, to = pixels * (t + 1) / tiles;
+    functions[to - from - 1](row, from);
+  }
 }
 
 template <typename T>
