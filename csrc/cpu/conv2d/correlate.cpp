@@ -86,30 +86,6 @@ struct Block {
   const int64_t* output_offsets;                    // per pixel
 };
 
-// Kernel rows begin..end: those that do not lie in padding for an output row.
-struct TapRange {
-  int64_t begin;
-  int64_t end;
-};
-
-TapRange taps_of_row(const CorrelationAxis& axis, int64_t output) {
-  if (axis.taps == 0) return {0, 0};
-  const int64_t first = output * axis.stride - axis.pad;
-  const int64_t begin = first >= 0 ? 0 : ceil_div(-first, axis.dilation);
-  const int64_t end = first >= axis.size ? 0 : min_of(axis.taps, (axis.size - 1 - first) / axis.dilation + 1);
-  return {begin, max_of(begin, end)};
-}
-
-// The outputs begin..end see the same taps; at most until `limit`.
-int64_t end_of_section(const CorrelationAxis& axis, int64_t begin, int64_t limit) {
-  const TapRange taps = taps_of_row(axis, begin);
-  for (int64_t end = begin + 1; end < limit; ++end) {
-    const TapRange next = taps_of_row(axis, end);
-    if (next.begin != taps.begin || next.end != taps.end) return end;
-  }
-  return limit;
-}
-
 // One panel for neighbouring rows that see the same kernel rows: tiles of nearly equal height.
 template <typename T>
 void multiply_rows(const Block& block, int64_t from_row, int64_t to_row, int vectors, CorrelationTile<T> tile) {
@@ -187,7 +163,7 @@ void multiply_block(const Plan<T>& plan, const Block& where, const T* source, co
       for (int64_t row = 0, end; row < block.rows; row = end) {
         end = plan.finite ? end_of_section(c.rows, block.begin + row, block.begin + block.rows) - block.begin
                           : block.rows;
-        const TapRange taps = plan.finite ? taps_of_row(c.rows, block.begin + row) : TapRange{0, c.rows.taps};
+        const TapRange taps = plan.finite ? taps_of_output(c.rows, block.begin + row) : TapRange{0, c.rows.taps};
         const int64_t skipped = taps.begin * runs.per_row;
         tile.runs = {(taps.end - taps.begin) * runs.per_row, runs.length, runs.offsets + skipped, runs.per_row};
         tile.panel = bias + (1 + skipped * runs.length) * width;
@@ -265,7 +241,7 @@ int64_t side_of(const Correlation<float>& c) {
   if (!fits) return 0;
   int64_t row_taps = 0;
   for (int64_t row = 0; row < c.rows.out; ++row) {
-    const TapRange taps = taps_of_row(c.rows, row);
+    const TapRange taps = taps_of_output(c.rows, row);
     row_taps += taps.end - taps.begin;
   }
   return winograd_side(c.images, c.rows.out, c.columns.out, row_taps, c.in_channels, c.out_channels);
@@ -293,10 +269,10 @@ void correlate_inside(Correlation<T> c) {
   c.padding_counts = true;  // there is none in a part
   for (int64_t p = 0, p_end; p < c.rows.out; p = p_end) {
     p_end = end_of_section(c.rows, p, c.rows.out);
-    const TapRange rows = taps_of_row(c.rows, p);
+    const TapRange rows = taps_of_output(c.rows, p);
     for (int64_t q = 0, q_end; q < c.columns.out; q = q_end) {
       q_end = end_of_section(c.columns, q, c.columns.out);
-      const TapRange columns = taps_of_row(c.columns, q);
+      const TapRange columns = taps_of_output(c.columns, q);
       Correlation<T> part = c;
       part.rows = section(c.rows, p, p_end, rows);
       part.columns = section(c.columns, q, q_end, columns);

@@ -142,6 +142,30 @@ bool all_finite(const T* p, int64_t n) {
   return sum_lanes<T>((zero[0] + zero[1]) + (zero[2] + zero[3])) == 0;
 }
 
+// Taps begin..end of an axis: those that do not lie in padding for an output.
+struct TapRange {
+  int64_t begin;
+  int64_t end;
+};
+
+inline TapRange taps_of_output(const CorrelationAxis& axis, int64_t output) {
+  if (axis.taps == 0) return {0, 0};
+  const int64_t first = output * axis.stride - axis.pad;
+  const int64_t begin = first >= 0 ? 0 : ceil_div(-first, axis.dilation);
+  const int64_t end = first >= axis.size ? 0 : min_of(axis.taps, (axis.size - 1 - first) / axis.dilation + 1);
+  return {begin, max_of(begin, end)};
+}
+
+// The outputs begin..end see the same taps; at most until `limit`.
+inline int64_t end_of_section(const CorrelationAxis& axis, int64_t begin, int64_t limit) {
+  const TapRange taps = taps_of_output(axis, begin);
+  for (int64_t end = begin + 1; end < limit; ++end) {
+    const TapRange next = taps_of_output(axis, end);
+    if (next.begin != taps.begin || next.end != taps.end) return end;
+  }
+  return limit;
+}
+
 // Drops leading and trailing taps that meet padding only, which a huge dilation brings: what is left
 // spans no more than a few times source and output.
 inline CorrelationAxis touching_taps(CorrelationAxis axis, int64_t* first) {

@@ -40,12 +40,36 @@ void tap_offsets(const CorrelationAxis& rows, const CorrelationAxis& columns, in
   }
 }
 
+// Some taps: where their sources lie from an output's first tap, where their weights lie, and the sources that none
+// of the outputs above and to the left has seen.
+struct Taps {
+  const int64_t* offsets;
+  const int64_t* weights;
+  const int64_t* ahead;
+  int64_t count;
+  int64_t ahead_count;
+};
+
+// In `room` for three times as many numbers.
+Taps list_taps(const CorrelationAxis& rows, const CorrelationAxis& columns, TapRange i_range, TapRange j_range,
+               int64_t pitch, int64_t channels, int64_t* room) {
+  const int64_t count = (i_range.end - i_range.begin) * (j_range.end - j_range.begin);
+  int64_t *offset = room, *weight = room + count, *ahead = room + 2 * count;
+  for (int64_t i = i_range.begin; i < i_range.end; ++i) {
+    for (int64_t j = j_range.begin; j < j_range.end; ++j, ++offset, ++weight) {
+      *offset = (i * rows.dilation * pitch + j * columns.dilation) * channels;
+      *weight = (i * columns.taps + j + 1) * channels;
+      if (i >= i_range.end - rows.stride && j >= j_range.end - columns.stride) *ahead++ = *offset;
+    }
+  }
+  return {room, room + count, room + 2 * count, count, ahead - (room + 2 * count)};
+}
+
 template <typename T>
 struct Row {
   const T* source;
   int64_t source_step;
-  const int64_t* offsets;
-  int64_t taps;
+  Taps taps;
   const T* weights;  // the bias, then the taps, `channels` apart
   int64_t channels;
   T* output;
@@ -67,10 +91,10 @@ RANVIER_INLINE void correlate_pixels(const Row<T>& row, int64_t q, int64_t c, in
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) sum[i][v] = read(row.weights + c + v * kWidth<T>);
   }
-  const T* weights = row.weights + c;
-  for (int64_t k = 0; k < row.taps; ++k) {
-    const int64_t offset = row.offsets[k];
-    weights += row.channels;
+  const Taps& taps = row.taps;
+  for (int64_t k = 0; k < taps.count; ++k) {
+    const int64_t offset = taps.offsets[k];
+    const T* weights = row.weights + taps.weights[k] + c;
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
       const Vec<T> weight = read(weights + v * kWidth<T>);
@@ -79,14 +103,15 @@ RANVIER_INLINE void correlate_pixels(const Row<T>& row, int64_t q, int64_t c, in
     }
   }
   // What comes next is prefetched: the lines of pixels lie too far apart for the hardware to see them coming.
-  const int64_t next = row.offsets[row.taps - 1] + kPixels * row.source_step;
+  const int64_t step = kPixels * row.source_step;
 #pragma GCC unroll 8
   for (int i = 0; i < kPixels; ++i) {
-    T* output = row.output + (q + i) * row.output_step + c;
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
-      T* p = output + v * kWidth<T>;
-      __builtin_prefetch(pixel[i] + next + v * kWidth<T>);
+      for (int64_t k = 0; k < taps.ahead_count; ++k) {
+        __builtin_prefetch(pixel[i] + taps.ahead[k] + step + v * kWidth<T>);
+      }
+      T* p = row.output + (q + i) * row.output_step + c + v * kWidth<T>;
       __builtin_prefetch(p + kPixels * row.output_step, 1);
       kWhole ? store(p, sum[i][v]) : store_partial(p, sum[i][v], left);
     }
@@ -140,38 +165,87 @@ const T* pack_weights(const Correlation<T>& c, int64_t channels) {
 constexpr int64_t kBlockRows = 8;
 constexpr int64_t kTapsAtOnce = 9;  // whose sums stay in registers
 
+// What the rows of one image share.
+template <typename T>
+struct Image {
+  const Correlation<T>* c;
+  const T* weights;
+  int64_t channels;
+  const T* source;
+  T* output;
+  int64_t* offsets;  // room for Taps
+};
+
+template <typename T>
+void finish_row(const Image<T>& image, int64_t p) {
+  const Correlation<T>& c = *image.c;
+  if (c.activation.kind == ActivationKind::Linear) return;
+  activate_row(c.activation, image.output + p * c.output_strides.row, c.columns.out * image.channels);
+}
+
+// The rows begin..end from a copy with padding.
+template <typename T>
+void correlate_strip(const Image<T>& image, int64_t begin, int64_t end) {
+  const Correlation<T>& c = *image.c;
+  const int64_t channels = image.channels;
+  const Strip<T> strip = open_strip(image.source, c.rows, c.columns, c.groups, c.out_channels, begin, end - begin);
+  const Taps taps =
+      list_taps(c.rows, c.columns, {0, c.rows.taps}, {0, c.columns.taps}, strip.columns, channels, image.offsets);
+  for (int64_t p = begin; p < end; ++p) {
+    const T* source = strip.source + (p - begin) * c.rows.stride * strip.columns * channels;
+    correlate_row<T>({source, c.columns.stride * channels, taps, image.weights, channels,
+                      image.output + p * c.output_strides.row, c.output_strides.column},
+                     c.columns.out);
+    finish_row(image, p);
+  }
+}
+
+// The rows begin..end from the image itself: outputs at its border leave taps out.
+template <typename T>
+void correlate_inside(const Image<T>& image, int64_t begin, int64_t end) {
+  const Correlation<T>& c = *image.c;
+  const int64_t channels = image.channels;
+  for (int64_t p = begin; p < end; ++p) {
+    const TapRange rows = taps_of_output(c.rows, p);
+    for (int64_t q = 0, q_end; q < c.columns.out; q = q_end) {
+      q_end = end_of_section(c.columns, q, c.columns.out);
+      const TapRange columns = taps_of_output(c.columns, q);
+      const Taps taps = list_taps(c.rows, c.columns, rows, columns, c.columns.size, channels, image.offsets);
+      const int64_t y = p * c.rows.stride - c.rows.pad, x = q * c.columns.stride - c.columns.pad;
+      correlate_row<T>(
+          {image.source + (y * c.columns.size + x) * channels, c.columns.stride * channels, taps, image.weights,
+           channels, image.output + p * c.output_strides.row + q * c.output_strides.column, c.output_strides.column},
+          q_end - q);
+    }
+    finish_row(image, p);
+  }
+}
+
 template <typename T>
 bool correlate_depthwise_any(const Correlation<T>& c) {
   const int64_t channels = c.groups * c.out_channels, taps = c.rows.taps * c.columns.taps;
   const T* weights = pack_weights(c, channels);
-  const bool beside = sees_padding(c.rows) || sees_padding(c.columns);
-  if (beside && !c.padding_counts && !all_finite(weights + channels, ceil_div(taps * channels, kWidth<T>) * kWidth<T>))
-    return false;
+  // Where padding may be left out, and need not: a copy costs more than borders, but for few channels or large strides.
+  bool inside = false;
+  if (sees_padding(c.rows) || sees_padding(c.columns)) {
+    const bool finite = all_finite(weights + channels, ceil_div(taps * channels, kWidth<T>) * kWidth<T>);
+    const bool cheaper = channels >= kMaxPixels * kWidth<T> && c.rows.stride == 1 && c.columns.stride == 1;
+    inside = c.out_channels == 1 && (finite ? cheaper : !c.padding_counts);
+    if (!finite && !c.padding_counts && !inside) return false;
+  }
   const int64_t blocks = ceil_div(c.rows.out, kBlockRows);
   const int64_t work = kBlockRows * c.columns.out * (taps + 1) * ceil_div(channels, kWidth<T>);
   parallel(0, c.images * blocks, grain_for(work), [&](int64_t begin, int64_t end) {
-    int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchC, sizeof(int64_t) * taps));
+    int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchC, sizeof(int64_t) * 3 * taps));
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t image = task / blocks, from = task % blocks * kBlockRows;
-      const int64_t rows = min_of(kBlockRows, c.rows.out - from);
-      const Strip<T> strip = open_strip(c.source + image * c.rows.size * c.columns.size * c.groups, c.rows, c.columns,
-                                        c.groups, c.out_channels, from, rows);
-      tap_offsets(c.rows, c.columns, strip.columns, channels, offsets);
-      Row<T> row{strip.source,
-                 c.columns.stride * channels,
-                 offsets,
-                 taps,
-                 weights,
-                 channels,
-                 c.output + image * c.output_strides.image + from * c.output_strides.row,
-                 c.output_strides.column};
-      for (int64_t p = 0; p < rows; ++p) {
-        correlate_row(row, c.columns.out);
-        if (c.activation.kind != ActivationKind::Linear)
-          activate_row(c.activation, row.output, c.columns.out * channels);
-        row.source += c.rows.stride * strip.columns * channels;
-        row.output += c.output_strides.row;
-      }
+      const int64_t n = task / blocks, from = task % blocks * kBlockRows;
+      const Image<T> image{&c,
+                           weights,
+                           channels,
+                           c.source + n * c.rows.size * c.columns.size * c.groups,
+                           c.output + n * c.output_strides.image,
+                           offsets};
+      (inside ? correlate_inside<T> : correlate_strip<T>)(image, from, min_of(from + kBlockRows, c.rows.out));
     }
   });
   return true;
