@@ -76,7 +76,7 @@ struct Row {
   int64_t output_step;
 };
 
-constexpr int64_t kMaxPixels = 8;
+constexpr int64_t kMaxPixels = 8, kManyVectors = 4;
 
 // kPixels neighbours in a row by kVectors vectors of channels, or the first `left` channels of one: enough chains of
 // sums to keep the processor busy.
@@ -136,7 +136,8 @@ void correlate_row(const Row<T>& row, int64_t pixels) {
   static const Function functions[kMaxPixels] = {
       correlate_channels<T, 1>, correlate_channels<T, 2>, correlate_channels<T, 3>, correlate_channels<T, 4>,
       correlate_channels<T, 5>, correlate_channels<T, 6>, correlate_channels<T, 7>, correlate_channels<T, 8>};
-  const int64_t tiles = ceil_div(pixels, kMaxPixels);
+  const int64_t wide = max_of(1, kMaxPixels * row.channels / row.source_step);  // fewer where they lie apart
+  const int64_t tiles = ceil_div(pixels, wide);
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t from = pixels * t / tiles, to = pixels * (t + 1) / tiles;
     functions[to - from - 1](row, from);
@@ -225,12 +226,11 @@ template <typename T>
 bool correlate_depthwise_any(const Correlation<T>& c) {
   const int64_t channels = c.groups * c.out_channels, taps = c.rows.taps * c.columns.taps;
   const T* weights = pack_weights(c, channels);
-  // Where padding may be left out, and need not: a copy costs more than borders, but for few channels or large strides.
+  // Where padding may be left out, and need not: a copy costs more than borders, but for few channels.
   bool inside = false;
   if (sees_padding(c.rows) || sees_padding(c.columns)) {
     const bool finite = all_finite(weights + channels, ceil_div(taps * channels, kWidth<T>) * kWidth<T>);
-    const bool cheaper = channels >= kMaxPixels * kWidth<T> && c.rows.stride == 1 && c.columns.stride == 1;
-    inside = c.out_channels == 1 && (finite ? cheaper : !c.padding_counts);
+    inside = c.out_channels == 1 && (finite ? channels >= kManyVectors * kWidth<T> : !c.padding_counts);
     if (!finite && !c.padding_counts && !inside) return false;
   }
   const int64_t blocks = ceil_div(c.rows.out, kBlockRows);
