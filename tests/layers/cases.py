@@ -35,6 +35,7 @@ class Case:
 
 
 IMAGE = (2, 9, 8, 4)
+SEQUENCE = (2, 10, 4)
 TRAILING = "its torch backend normalises trailing axes only"
 CASES = [
     Case("Dense", {"units": 3}, (5, 4), (5, 3)),
@@ -73,6 +74,16 @@ CASES = [
          (2, 9, 8, 2)),
     Case("Conv2DTranspose", {"filters": 3, "kernel_size": 2, "strides": 3, "activation": "tanh"}, IMAGE,
          (2, 27, 24, 3)),
+    Case("Conv1D", {"filters": 3, "kernel_size": 3}, SEQUENCE, (2, 8, 3)),
+    Case("Conv1D", {"filters": 6, "kernel_size": (4,), "padding": "causal", "dilation_rate": 2, "groups": 2,
+                    "activation": "relu"}, SEQUENCE, (2, 10, 6)),
+    Case("Conv1D", {"filters": 3, "kernel_size": 3, "padding": "causal", "strides": 3}, SEQUENCE, (2, 4, 3)),
+    Case("Conv1D", {"filters": 3, "kernel_size": 2, "padding": "same", "strides": 2, "use_bias": False}, SEQUENCE,
+         (2, 5, 3)),
+    Case("Conv1DTranspose", {"filters": 3, "kernel_size": 3}, SEQUENCE, (2, 12, 3)),
+    Case("Conv1DTranspose", {"filters": 3, "kernel_size": 4, "strides": 2, "padding": "same"}, SEQUENCE, (2, 20, 3)),
+    Case("Conv1DTranspose", {"filters": 3, "kernel_size": 3, "strides": 3, "output_padding": 2, "activation": "tanh"},
+         SEQUENCE, (2, 32, 3)),
     Case("MaxPooling2D", {}, IMAGE, (2, 4, 4, 4)),
     Case("MaxPooling2D", {"pool_size": 3, "strides": 2, "padding": "same"}, IMAGE, (2, 5, 4, 4)),
     Case("AveragePooling2D", {"pool_size": (2, 3)}, IMAGE, (2, 4, 2, 4)),

@@ -4,8 +4,10 @@ from ranvier.layers.activations import ELU as ELU
 from ranvier.layers.activations import LeakyReLU as LeakyReLU
 from ranvier.layers.activations import ReLU as ReLU
 from ranvier.layers.activations import Softmax as Softmax
+from ranvier.layers.convolution import Conv1D as Conv1D
 from ranvier.layers.convolution import Conv2D as Conv2D
-from ranvier.layers.convolution import Conv2DTranspose as Conv2DTranspose
+from ranvier.layers.convolution_transpose import Conv1DTranspose as Conv1DTranspose
+from ranvier.layers.convolution_transpose import Conv2DTranspose as Conv2DTranspose
 from ranvier.layers.core import Activation as Activation
 from ranvier.layers.core import Dense as Dense
 from ranvier.layers.core import Identity as Identity

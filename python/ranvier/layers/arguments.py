@@ -34,12 +34,19 @@ def check_data_format(layer: str, data_format: str | None) -> None:
         )
 
 
+def sizes(layer: str, name: str, value: Any, rank: int) -> tuple[int, ...]:
+    """``3`` or ``(3, 5)`` as ``rank`` positive integers. Raises ValueError for anything else."""
+    values = (value,) * rank if hasattr(value, "__index__") else tuple(value)
+    if len(values) != rank:
+        wanted = "one integer" if rank == 1 else f"one or {('two', 'three')[rank - 2]} integers"
+        raise ValueError(f"{layer}: {name} must be {wanted}, got {value!r}")
+    return tuple(positive(layer, name, v) for v in values)
+
+
 def pair(layer: str, name: str, value: Any) -> tuple[int, int]:
     """``3`` or ``(3, 5)`` as two positive integers. Raises ValueError for anything else."""
-    values = (value, value) if isinstance(value, int) else tuple(value)
-    if len(values) != 2:
-        raise ValueError(f"{layer}: {name} must be one or two integers, got {value!r}")
-    return positive(layer, name, values[0]), positive(layer, name, values[1])
+    first, second = sizes(layer, name, value, 2)
+    return first, second
 
 
 def check_padding(layer: str, padding: Any) -> str:
