@@ -67,6 +67,10 @@ from ranvier.layers.sample_normalization import InstanceNormalization as Instanc
 from ranvier.layers.sample_normalization import LayerNormalization as LayerNormalization
 from ranvier.layers.sample_normalization import RMSNormalization as RMSNormalization
 from ranvier.layers.sample_normalization import UnitNormalization as UnitNormalization
+from ranvier.layers.separable_convolution import DepthwiseConv1D as DepthwiseConv1D
+from ranvier.layers.separable_convolution import DepthwiseConv2D as DepthwiseConv2D
+from ranvier.layers.separable_convolution import SeparableConv1D as SeparableConv1D
+from ranvier.layers.separable_convolution import SeparableConv2D as SeparableConv2D
 from ranvier.layers.symbolic import KerasTensor as KerasTensor
 
 Convolution2D = Conv2D
