@@ -44,7 +44,13 @@ def test_every_benchmark_can_prepare_what_is_drawn(name: str, op: OpBench) -> No
 
 @pytest.mark.parametrize(
     ("slowdowns", "ratios", "lost"),
-    [((1.0,), 1, False), ((2.0, 2.0, 1.0), 3, False), ((2.0, 1.0), 2, False), ((2.0, 2.0, 2.0), 3, True)],
+    [
+        ((0.5,), 1, False),  # clear at the first short look
+        ((0.9, 1.0), 1, False),
+        ((1.0, 2.0, 2.0, 1.0), 3, False),
+        ((2.0, 2.0, 1.0), 2, False),
+        ((0.9, 2.0, 2.0, 2.0), 3, True),
+    ],
 )
 def test_a_shape_is_lost_when_it_is_behind_three_times(
     slowdowns: tuple[float, ...], ratios: int, lost: bool, monkeypatch: pytest.MonkeyPatch
