@@ -10,10 +10,10 @@ from ranvier.tensor import Tensor
 
 
 class Constraint:
-    """A function from a weight to the nearest allowed one; subclasses define ``__call__``."""
+    """A function from a weight to the nearest allowed one (here itself); subclasses define ``__call__``."""
 
     def __call__(self, w: Tensor) -> Tensor:
-        raise NotImplementedError
+        return w
 
     def get_config(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -82,6 +82,12 @@ class MinMaxNorm(Constraint):
         return w * (desired / (norms + 1e-7))
 
 
+# Keras's other names: its functions of old are the classes.
+max_norm = MaxNorm
+min_max_norm = MinMaxNorm
+non_neg = NonNeg
+unit_norm = UnitNorm
+
 CLASSES = {c.__name__: c for c in (MaxNorm, NonNeg, UnitNorm, MinMaxNorm)}
 _by_name: dict[str, Any] = {
     **CLASSES,
@@ -93,7 +99,39 @@ _by_name: dict[str, Any] = {
 
 
 def get(identifier: Any) -> Callable[[Tensor], Tensor] | None:
-    """A constraint from a name, a configuration, a function or a Constraint; None for None."""
+    """A constraint from a name, a configuration, a function or a Constraint; None for None.
+
+    Raises ValueError for an unknown name, with the nearest known ones.
+
+    >>> import ranvier as rv
+    >>> rv.constraints.get("max_norm").max_value
+    2
+    """
     from ranvier.saving.registry import get_from
 
     return get_from(identifier, _by_name, "constraint")
+
+
+def serialize(constraint: Any) -> Any:
+    """A constraint as JSON values.
+
+    >>> import ranvier as rv
+    >>> rv.constraints.serialize(rv.constraints.UnitNorm(axis=1))["config"]
+    {'axis': 1}
+    """
+    from ranvier.saving.registry import serialize_object
+
+    return serialize_object(constraint)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The constraint that ``serialize`` wrote, or that a name names; yours come in ``custom_objects``.
+
+    >>> import ranvier as rv
+    >>> rv.constraints.deserialize({"class_name": "UnitNorm", "config": {"axis": 1}}).axis
+    1
+    """
+    from ranvier.saving.registry import CustomObjectScope
+
+    with CustomObjectScope(custom_objects or {}):
+        return get(config)

@@ -10,10 +10,10 @@ from ranvier.tensor import Tensor
 
 
 class Regularizer:
-    """A function of a weight that gives a scalar penalty; subclasses define ``__call__`` and ``get_config``."""
+    """A function of a weight that gives a scalar penalty (here none); subclasses define both methods."""
 
-    def __call__(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+    def __call__(self, x: Tensor) -> Any:
+        return 0.0
 
     def get_config(self) -> dict[str, Any]:
         raise NotImplementedError(f"{type(self).__name__} does not define get_config()")
@@ -104,27 +104,18 @@ class OrthogonalRegularizer(Regularizer):
         return {"factor": self.factor, "mode": self.mode}
 
 
-def l1(l1: float = 0.01) -> L1:
-    """``L1(l1)``."""
-    return L1(l1)
-
-
-def l2(l2: float = 0.01) -> L2:
-    """``L2(l2)``."""
-    return L2(l2)
-
-
-def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
-    """``L1L2(l1, l2)``."""
-    return L1L2(l1, l2)
-
+# Keras's other names: its functions of old are the classes.
+l1 = L1
+l2 = L2
+l1_l2 = L1L2
+orthogonal_regularizer = OrthogonalRegularizer
 
 CLASSES = {c.__name__: c for c in (L1, L2, L1L2, OrthogonalRegularizer)}
 _by_name: dict[str, Any] = {
     **CLASSES,
     "l1": L1,
     "l2": L2,
-    "l1_l2": l1_l2,
+    "l1_l2": L1L2,
     "orthogonal_regularizer": OrthogonalRegularizer,
 }
 
@@ -141,6 +132,31 @@ def get(identifier: Any) -> Callable[[Tensor], Tensor] | None:
     from ranvier.saving.registry import get_from
 
     return get_from(identifier, _by_name, "regularizer")
+
+
+def serialize(regularizer: Any) -> Any:
+    """A regularizer as JSON values.
+
+    >>> import ranvier as rv
+    >>> rv.regularizers.serialize(rv.regularizers.L2(0.5))["config"]
+    {'l2': 0.5}
+    """
+    from ranvier.saving.registry import serialize_object
+
+    return serialize_object(regularizer)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The regularizer that ``serialize`` wrote, or that a name names; yours come in ``custom_objects``.
+
+    >>> import ranvier as rv
+    >>> rv.regularizers.deserialize({"class_name": "L2", "config": {"l2": 0.5}}).l2
+    0.5
+    """
+    from ranvier.saving.registry import CustomObjectScope
+
+    with CustomObjectScope(custom_objects or {}):
+        return get(config)
 
 
 def _checked(name: str, value: float | None) -> float:

@@ -190,7 +190,8 @@ def _class_of(config: dict[str, Any]) -> Any:
         return modules[module][name]
     name = {"Functional": "Model"}.get(name, name)
     if module is None or str(module).startswith("keras"):  # written by Keras, or by hand: the first of that name
-        for classes in modules.values():
+        same = str(module).replace("keras", "ranvier", 1)
+        for classes in [modules.get(same, {}), *modules.values()]:
             if name in classes:
                 return classes[name]
     raise ValueError(
@@ -209,6 +210,9 @@ def get_from(identifier: Any, by_name: dict[str, Any], kind: str) -> Any:
     if identifier is None:
         return None
     if isinstance(identifier, dict):
+        name, module = str(identifier.get("class_name")), str(identifier.get("module") or "keras")
+        if module.startswith("keras") and name in by_name and get_registered_object(name) is None:
+            return by_name[name].from_config(identifier.get("config", {}))  # layers have an Identity, too
         return get_from(deserialize_object(identifier), by_name, kind)
     if isinstance(identifier, str):
         found = get_registered_object(identifier) or by_name.get(identifier)

@@ -1,32 +1,15 @@
-"""Initial values of weights: functions ``(shape, dtype) -> Tensor``."""
+"""Initial values that are drawn."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ranvier import _tree, config, random
+from ranvier import config, random
+from ranvier.initializers.constants import Initializer
 from ranvier.tensor import Tensor, as_tensor
-
-
-class Initializer:
-    """A function ``(shape, dtype=None) -> Tensor``; subclasses define ``__call__`` and ``get_config``."""
-
-    def __call__(self, shape: Any, dtype: str | None = None) -> Tensor:
-        raise NotImplementedError
-
-    def get_config(self) -> dict[str, Any]:
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        return cls(**config)
-
-    def clone(self) -> Any:
-        return type(self).from_config(self.get_config())
 
 
 class RandomInitializer(Initializer):
@@ -40,81 +23,6 @@ class RandomInitializer(Initializer):
 
     def get_config(self) -> dict[str, Any]:
         return {"seed": self.seed}
-
-
-# --- constants --------------------------------------------------------------------------------------------
-
-
-class Constant(Initializer):
-    """Every element is ``value``. Source: Keras ``Constant``.
-
-    >>> import ranvier as rv
-    >>> rv.initializers.Constant(3.0)((2,)).numpy()
-    array([3., 3.], dtype=float32)
-    """
-
-    def __init__(self, value: Any = 0.0) -> None:
-        self.value = value
-
-    def __call__(self, shape: Any, dtype: str | None = None) -> Tensor:
-        kind = np.dtype(dtype or config.floatx())
-        return as_tensor(np.broadcast_to(np.asarray(self.value, kind), tuple(shape)))
-
-    def get_config(self) -> dict[str, Any]:
-        return {"value": self.value}
-
-
-class Zeros(Constant):
-    """All zeros.
-
-    >>> import ranvier as rv
-    >>> rv.initializers.Zeros()((2,)).numpy()
-    array([0., 0.], dtype=float32)
-    """
-
-    def __init__(self) -> None:
-        super().__init__(0)
-
-    def get_config(self) -> dict[str, Any]:
-        return {}
-
-
-class Ones(Constant):
-    """All ones.
-
-    >>> import ranvier as rv
-    >>> rv.initializers.Ones()((2,)).numpy()
-    array([1., 1.], dtype=float32)
-    """
-
-    def __init__(self) -> None:
-        super().__init__(1)
-
-    def get_config(self) -> dict[str, Any]:
-        return {}
-
-
-class Identity(Initializer):
-    """``gain`` on the diagonal of a matrix. Source: Keras ``Identity``. Raises ValueError for other ranks.
-
-    >>> import ranvier as rv
-    >>> rv.initializers.Identity(2.0)((2, 2)).tolist()
-    [[2.0, 0.0], [0.0, 2.0]]
-    """
-
-    def __init__(self, gain: float = 1.0) -> None:
-        self.gain = gain
-
-    def __call__(self, shape: Any, dtype: str | None = None) -> Tensor:
-        if len(shape) != 2:
-            raise ValueError(f"Identity: only matrices have an identity, got shape {tuple(shape)}")
-        return as_tensor(self.gain * np.eye(*shape).astype(dtype or config.floatx()))
-
-    def get_config(self) -> dict[str, Any]:
-        return {"gain": self.gain}
-
-
-# --- random -----------------------------------------------------------------------------------------------
 
 
 class RandomUniform(RandomInitializer):
@@ -310,39 +218,3 @@ class Orthogonal(RandomInitializer):
 
     def get_config(self) -> dict[str, Any]:
         return {"gain": self.gain, "seed": self.seed}
-
-
-CLASSES = {
-    c.__name__: c
-    for c in (
-        Constant, Zeros, Ones, Identity, RandomUniform, RandomNormal, TruncatedNormal, VarianceScaling,
-        GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, Orthogonal,
-    )
-}  # fmt: skip
-_by_name: dict[str, Any] = {
-    **CLASSES,
-    **{config.to_snake_case(name): c for name, c in CLASSES.items()},
-    "IdentityInitializer": Identity,
-    "uniform": RandomUniform,
-    "normal": RandomNormal,
-    "zero": Zeros,
-    "one": Ones,
-}
-
-
-def get(identifier: Any) -> Callable[..., Any] | None:
-    """An initializer from a name, a class, a configuration, an array or a function; None for None.
-
-    Raises ValueError for an unknown name.
-
-    >>> import ranvier as rv
-    >>> type(rv.initializers.get("he_normal")).__name__
-    'HeNormal'
-    """
-    from ranvier.saving.registry import get_from
-
-    if isinstance(identifier, (np.ndarray, Tensor, list)):
-        if any(not isinstance(v, (int, float)) for v in _tree.flatten(identifier) if isinstance(identifier, list)):
-            raise ValueError(f"Could not interpret initializer identifier: {identifier!r}")
-        return Constant(np.asarray(identifier))
-    return get_from(identifier, _by_name, "initializer")
