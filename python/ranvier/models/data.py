@@ -13,40 +13,11 @@ import numpy as np
 import ranvier
 from ranvier import _core, _tree, ops
 from ranvier.tensor import Tensor, wrap
+from ranvier.utils.py_dataset import PyDataset as PyDataset
 
 Batch = tuple[Any, Any, Any]  # inputs, labels or None, sample weights or None
 # What NumPy counts in and Ranvier does not, and where it fits without loss.
 _WIDER = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64", "float128": "float64"}
-
-
-class PyDataset:
-    """A sequence of batches: subclasses write ``__len__`` and ``__getitem__(i)``, batch ``i`` as (x, y[, weights]).
-
-    ``fit`` takes the batches in another order each epoch (``shuffle``) and calls ``on_epoch_begin`` and
-    ``on_epoch_end``. Any other object with ``__len__`` and ``__getitem__`` serves as well. Source: Keras.
-
-    >>> import numpy as np, ranvier as rv
-    >>> class Squares(rv.models.PyDataset):
-    ...     def __len__(self):
-    ...         return 3
-    ...     def __getitem__(self, i):
-    ...         x = np.arange(4 * i, 4 * i + 4, dtype="float32")[:, None]
-    ...         return x, x * x
-    >>> len(Squares())
-    3
-    """
-
-    def __len__(self) -> int:
-        raise NotImplementedError(f"{type(self).__name__} must tell how many batches it has: __len__")
-
-    def __getitem__(self, index: int) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} must give batches: __getitem__")
-
-    def on_epoch_begin(self) -> None:
-        """Called before each epoch."""
-
-    def on_epoch_end(self) -> None:
-        """Called after each epoch, for example to draw new negatives or another order."""
 
 
 def unpack_x_y_sample_weight(data: Any) -> Batch:

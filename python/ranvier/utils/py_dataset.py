@@ -1,0 +1,57 @@
+"""PyDataset: batches that are indexed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+
+class PyDataset:
+    """A sequence of batches: subclasses write ``__len__`` and ``__getitem__(i)``, batch ``i`` as (x, y[, weights]).
+
+    ``fit`` takes the batches in another order each epoch (``shuffle``) and calls ``on_epoch_begin`` and
+    ``on_epoch_end``. Any other object with ``__len__`` and ``__getitem__`` serves as well. ``workers``,
+    ``use_multiprocessing`` and ``max_queue_size`` say how batches may be made ahead of their use; a subclass with an
+    ``__init__`` of its own need not call this one. Source: Keras.
+
+    >>> import numpy as np, ranvier as rv
+    >>> class Squares(rv.utils.PyDataset):
+    ...     def __len__(self):
+    ...         return 3
+    ...     def __getitem__(self, i):
+    ...         x = np.arange(4 * i, 4 * i + 4, dtype="float32")[:, None]
+    ...         return x, x * x
+    >>> len(Squares()), Squares(workers=2).workers
+    (3, 2)
+    """
+
+    workers: int = 1
+    use_multiprocessing: bool = False
+    max_queue_size: int = 10
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        self.workers = workers
+        self.use_multiprocessing = use_multiprocessing
+        self.max_queue_size = max_queue_size
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} must tell how many batches it has: __len__")
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must give batches: __getitem__")
+
+    @property
+    def num_batches(self) -> int | None:
+        """How many batches there are: ``len``; a subclass without end overrides it to give None."""
+        return len(self)
+
+    def __iter__(self) -> Iterator[Any]:
+        count = self.num_batches
+        return (self[i] for i in (itertools.count() if count is None else range(count)))
+
+    def on_epoch_begin(self) -> None:
+        """Called before each epoch."""
+
+    def on_epoch_end(self) -> None:
+        """Called after each epoch, for example to draw new negatives or another order."""
