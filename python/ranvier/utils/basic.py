@@ -76,12 +76,11 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> Any:
     from ranvier.tensor import Tensor
 
     if isinstance(x, Tensor):
-        norms = ops.norm(x, order, axis, keepdims=True)
-        return x / ops.where(ops.equal(norms, 0), 1.0, norms)
+        lengths = ops.norm(x, order, axis, keepdims=True)
+        return x / ops.where(ops.equal(lengths, 0), 1.0, lengths)
     x = np.asarray(x)
     norms = np.asarray(np.linalg.norm(x, order, axis, keepdims=True))
-    norms[norms == 0] = 1
-    return x / norms
+    return x / np.where(norms == 0, 1, norms)
 
 
 _DTYPES = (
