@@ -233,8 +233,11 @@ class Walk {
     for (Py_ssize_t i = 0; i < count; ++i) {
       if (PyTuple_GET_ITEM(needs.ptr(), i) != Py_True || gradients[i] == Py_None) continue;
       const Edge& edge = edges[static_cast<std::size_t>(i)];
-      check_gradient(step, edge, gradients[i]);
-      send(edge.to.ptr(), edge.index, py::reinterpret_borrow<py::object>(gradients[i]));
+      const py::object gradient = Py_TYPE(gradients[i]) == tape_types.array
+                                      ? py::reinterpret_steal<py::object>(wrap_array(gradients[i], Py_None, 0))
+                                      : py::reinterpret_borrow<py::object>(gradients[i]);
+      check_gradient(step, edge, gradient.ptr());
+      send(edge.to.ptr(), edge.index, gradient);
     }
   }
 

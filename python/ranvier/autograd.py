@@ -78,9 +78,10 @@ class Function(_core.FunctionBase):
     backward needs with ``self.save(...)``, and returns an Array or a tuple of them.
 
     ``backward(self, *gradients)`` gets one Tensor per output and returns one Tensor, or None, per input (a bare
-    Tensor for a single input). It computes only what ``self.needs[i]`` asks for, from ``self.saved``. If it is built
-    from ops, the gradient is differentiable in turn (``create_graph``); if it calls ``self.kernels``, it must start
-    with ``self.refuse_create_graph()`` or take a differentiable path when ``is_recording()``.
+    Tensor for a single input; an Array does where there is nothing to differentiate again). It computes only what
+    ``self.needs[i]`` asks for, from ``self.saved``. If it is built from ops, the gradient is differentiable in turn
+    (``create_graph``); if it calls ``self.kernels``, it must start with ``self.refuse_create_graph()`` or take a
+    differentiable path when ``is_recording()``.
 
     ``apply(*inputs, **params)``, of the class, runs it: inputs that are no tensors become some, and if any requires a
     gradient, so does what comes out, and this object stays on the tape.

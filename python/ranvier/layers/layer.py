@@ -53,6 +53,7 @@ class _Signature:
 
 
 _signatures: dict[type, _Signature] = {}
+_PLAIN = {"training"}  # arguments that hold no tensors
 
 
 def _signature_of(layer_class: type[Layer]) -> _Signature:
@@ -156,9 +157,12 @@ class Layer(Tracked):
         regularized: dict[int, Variable] = {}
         for layer, own in self._walk():
             added.extend(layer._losses)
-            regularized.update((id(v), v) for v in own if v.regularizer is not None and v.trainable)
-        penalties = [v.regularizer(v) for v in regularized.values() if v.regularizer is not None]
-        return added + penalties if self._trainable else added
+            for v in own:
+                if v.regularizer is not None and v.trainable:
+                    regularized[id(v)] = v
+        if not (regularized and self._trainable):
+            return added
+        return added + [v.regularizer(v) for v in regularized.values() if v.regularizer is not None]
 
     # --- calling -------------------------------------------------------------------------------------
 
@@ -168,8 +172,8 @@ class Layer(Tracked):
                 f"In layer {type(self).__name__!r}, you forgot to call super().__init__() as the first statement of "
                 "__init__()"
             )
-        signature = _signature_of(type(self))
-        if len(args) == 1 and not kwargs and isinstance(args[0], Tensor):  # nearly every call
+        signature = _signatures.get(type(self)) or _signature_of(type(self))
+        if len(args) == 1 and isinstance(args[0], Tensor) and kwargs.keys() <= _PLAIN:  # nearly every call
             if args[0].dtype != self.dtype:
                 args = (self._convert_tensor(args[0]),)
         else:
@@ -186,7 +190,8 @@ class Layer(Tracked):
         try:
             if not self.built:
                 self._build_for(signature, args, kwargs)
-            self._set_training(signature, kwargs)
+            if outer_training is None or kwargs or signature.training:
+                self._set_training(signature, kwargs)
             mask = self._set_mask(signature, first, kwargs) if Masks.exist else None
             outputs = self.call(*args, **kwargs)
             if self.activity_regularizer is not None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 import ranvier
-from ranvier import _core, _tree, ops
+from ranvier import _core, _tree
+from ranvier._kernels import kernels_for
 from ranvier.tensor import Tensor, wrap
 from ranvier.utils.py_dataset import PyDataset as PyDataset
 
@@ -69,7 +70,7 @@ def to_tensor(name: str, value: Any, device: str, floatx: str | None) -> Tensor:
             raise TypeError(f"{name} must hold numbers; it is an array of {values.dtype} ({type(value).__name__})")
         tensor = wrap(_core.Array.from_numpy(values, copy=False, device=device))
     if floatx is not None and tensor.dtype.startswith(("float", "bfloat")) and tensor.dtype != floatx:
-        tensor = ops.cast(tensor, floatx)
+        tensor = tensor.astype(floatx)
     if tensor.ndim == 0:
         raise ValueError(f"{name} must have an axis of samples; it is a scalar")
     return tensor
@@ -134,7 +135,8 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         self.seen = 0
         for batch in self._epoch():
-            self.seen += next(t for t in _tree.flatten(batch[0]) if t is not None).shape[0]
+            x = batch[0] if isinstance(batch[0], Tensor) else next(t for t in _tree.flatten(batch[0]) if t is not None)
+            self.seen += x.shape[0]
             yield batch
 
     def _epoch(self) -> Iterator[Batch]:
@@ -217,18 +219,20 @@ class ArrayBatches(Batches):
             end = min(start + self._size, self._count)
             index = None if rows is None else _cut(rows, start, end)
             targets = self.into(end - start) if self.into is not None and index is not None else None
-            x, y, w = (
-                self._part(each, start, end, index, target)
-                for each, target in zip(self._data, targets or (None, None, None), strict=True)
+            (x, y, w), (into_x, into_y, into_w) = self._data, targets or (None, None, None)
+            yield (
+                self._part(x, start, end, index, into_x),
+                self._part(y, start, end, index, into_y),
+                self._part(w, start, end, index, into_w),
             )
-            yield x, y, w
 
     def _part(self, structure: Any, start: int, end: int, index: Tensor | None, target: Any = None) -> Any:
         if isinstance(structure, Tensor):
-            placed = isinstance(target, Tensor) and index is not None
-            if placed and _core._take_into(structure.array, index.array, target.array):  # type: ignore[union-attr]
+            if index is None:
+                return _cut(structure, start, end)
+            if isinstance(target, Tensor) and _core._take_into(structure.array, index.array, target.array):
                 return target
-            return _cut(structure, start, end) if index is None else ops.take(structure, index, axis=0)
+            return wrap(kernels_for(structure.array).take_forward(structure.array, index.array, 0))
         if structure is None:
             return None
         return _tree.map_structure(lambda t: self._part(t, start, end, index), structure)

@@ -144,6 +144,8 @@ class Graph:
 
     def arrange(self, inputs: Any) -> list[Any]:
         """``inputs`` (one tensor, a list, or a dict by names) as the list that ``run`` takes, of the right dtypes."""
+        if isinstance(inputs, Tensor) and len(self.input_list) == 1:
+            return [self._fitted(0, inputs, self.input_list[0])]
         values = self._by_name(inputs) if isinstance(inputs, dict) else _tree.flatten(inputs)
         if len(values) != len(self.input_list):
             raise ValueError(
@@ -170,10 +172,7 @@ class Graph:
                 value = ops.squeeze(value, -1)
             elif len(shape) == len(wanted.shape) - 1 and wanted.shape[-1] == 1:
                 value = ops.expand_dims(value, -1)
-        fits = len(value.shape) == len(wanted.shape) and all(
-            a is None or b is None or a == b for a, b in zip(value.shape, wanted.shape, strict=True)
-        )
-        if not fits:
+        if not _fits(value.shape, wanted.shape):
             raise ValueError(
                 f"Input {position} (named {wanted.name!r}) of model {self.name!r} is incompatible with it: expected "
                 f"shape={wanted.shape}, found shape={shape}"
@@ -181,6 +180,15 @@ class Graph:
         if isinstance(value, Tensor) and value.dtype != wanted.dtype:
             value = value.astype(wanted.dtype)
         return value
+
+
+def _fits(shape: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
+    if len(shape) != len(wanted):
+        return False
+    for size, expected in zip(shape, wanted, strict=True):
+        if size != expected and size is not None and expected is not None:
+            return False
+    return True
 
 
 def _source(tensor: KerasTensor) -> Node:

@@ -7,7 +7,7 @@ from typing import Any
 
 import ranvier
 from ranvier.autograd import Function, is_recording
-from ranvier.tensor import Tensor, wrap
+from ranvier.tensor import Tensor
 
 __all__ = ["dense", "matmul"]
 
@@ -70,16 +70,15 @@ class Dense(Function):
 
     def forward(self, x: Any, kernel: Any, bias: Any, activation: str) -> Any:
         self.activation = activation
-        y, before = self.kernels.dense_forward(x, kernel, bias, activation, any(self.needs))
+        y, before = self.kernels.dense_forward(x, kernel, bias, activation, True in self.needs)
         self.save(x, kernel, bias, y if before is None else before)
         return y
 
-    def backward(self, dy: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(self, dy: Tensor) -> Any:
         x, kernel, bias, saved = self.saved
         if is_recording():
             return self._differentiable(x, kernel, bias, dy)
-        found = self.kernels.dense_backward(x.array, kernel.array, saved.array, dy.array, self.activation, *self.needs)
-        return tuple(None if gradient is None else wrap(gradient) for gradient in found)
+        return self.kernels.dense_backward(x.array, kernel.array, saved.array, dy.array, self.activation, *self.needs)
 
     def _differentiable(self, x: Tensor, kernel: Tensor, bias: Tensor | None, dy: Tensor) -> tuple[Tensor | None, ...]:
         dz = dy

@@ -23,6 +23,11 @@ Tensors = Sequence[Tensor]
 
 
 def _arrays(op: str, name: str, tensors: Tensors) -> list[_core.Array]:
+    if type(tensors) is list:  # as optimizers give them
+        try:
+            return [t.array for t in tensors]
+        except AttributeError:
+            pass
     if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence):
         raise TypeError(f"{op}: {name} must be a list of Tensors but is {type(tensors).__name__}")
     for i, tensor in enumerate(tensors):

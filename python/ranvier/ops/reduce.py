@@ -48,21 +48,25 @@ class _Reduction(Function):
     def forward(self, x: Any, axes: Any, keepdims: bool) -> Any:
         y = getattr(self.kernels, self.kernel)(x, axes, keepdims)
         self.shape, self.axes = x.shape, axes
-        self.kept = _kept_shape(x.shape, axes)
         self.save(x, y)
         return y
 
+    @property
+    def kept(self) -> tuple[int, ...]:
+        return _kept_shape(self.shape, self.axes)
+
     def spread(self, y: Tensor) -> Tensor:
-        return ranvier.ops.broadcast_to(ranvier.ops.reshape(y, self.kept), self.shape)
+        if self.axes is not None:
+            y = ranvier.ops.reshape(y, self.kept)
+        return ranvier.ops.broadcast_to(y, self.shape)
 
 
 class Sum(_Reduction):
     kernel = "sum_forward"
 
     def forward(self, x: Any, axes: Any, keepdims: bool) -> Any:
-        y = super().forward(x, axes, keepdims)
-        self.save()
-        return y
+        self.shape, self.axes = x.shape, axes
+        return getattr(self.kernels, self.kernel)(x, axes, keepdims)
 
     def backward(self, dy: Tensor) -> Tensor:
         return self.spread(dy)
@@ -72,7 +76,8 @@ class Mean(Sum):
     kernel = "mean_forward"
 
     def backward(self, dy: Tensor) -> Tensor:
-        count = math.prod(self.shape) // builtins.max(1, math.prod(self.kept))
+        size = math.prod(self.shape)
+        count = size if self.axes is None else size // builtins.max(1, math.prod(self.kept))
         return self.spread(dy / count) if count else self.spread(dy)  # nothing to spread over where count is 0
 
 

@@ -207,12 +207,12 @@ class Optimizer(Noticed):
             return
         variables = self._known(grads, trainable_variables)
         parameters, slots = list(variables), self._slots
-        if any(g is None for g in grads):
-            missing = [v for v, g in zip(variables, grads, strict=True) if g is None]
-            self._warn_of_missing(missing, len(grads) - len(missing))
-            parameters = [v for v, g in zip(variables, grads, strict=True) if g is not None]
         gradients = [g for g in grads if g is not None]
-        if not same_objects(parameters, self._trainable_variables):
+        if len(gradients) < len(grads):
+            missing = [v for v, g in zip(variables, grads, strict=True) if g is None]
+            self._warn_of_missing(missing, len(gradients))
+            parameters = [v for v, g in zip(variables, grads, strict=True) if g is not None]
+        if slots and not same_objects(parameters, self._trainable_variables):
             places = [self._index[id(v)] for v in parameters]
             slots = {name: [all_of[p] for p in places] for name, all_of in self._slots.items()}
         gradients = [as_tensor(g, v.dtype, v.device) for g, v in zip(gradients, parameters, strict=True)]
