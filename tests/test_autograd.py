@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -334,3 +336,10 @@ def test_threads_do_not_share_the_mode_of_a_decorated_function() -> None:
     for thread in threads:
         thread.join()
     assert seen == {"record": True, "do not": False}
+
+
+def test_the_code_of_the_page_on_the_tape_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "tape.md").read_text()
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(code, {})
+    assert capsys.readouterr().out == "3.0 3.0\n"

@@ -59,7 +59,11 @@ void accumulate(py::object& total, const py::object& gradient) {
     total = gradient;
     return;
   }
-  total = py::module_::import("ranvier.ops").attr("add")(total, gradient);
+  if (tape_types.add == nullptr) {
+    tape_types.add = py::object(py::module_::import("ranvier.ops").attr("add")).release().ptr();
+  }
+  PyObject* const both[] = {total.ptr(), gradient.ptr()};
+  total = py::reinterpret_steal<py::object>(checked(PyObject_Vectorcall(tape_types.add, both, 2, nullptr)));
 }
 
 class Walk {

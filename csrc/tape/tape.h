@@ -72,6 +72,7 @@ struct TapeTypes {
   PyTypeObject* function_base = nullptr;  // _core.FunctionBase
   PyTypeObject* array = nullptr;          // _core.Array
   PyObject* core = nullptr;               // kernels of the CPU
+  PyObject* add = nullptr;                // rv.ops.add, once gradients have met
   PyTypeObject* tensor = nullptr;         // rv.Tensor: what results are
   PyObject* reference = nullptr;          // kernels of the reference device
 };

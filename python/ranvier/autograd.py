@@ -184,11 +184,10 @@ def grad(
     """
     input_list = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     output_list = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    if isinstance(outputs, Tensor):
-        grad_outputs = [grad_outputs]
-    elif grad_outputs is None:
-        grad_outputs = [None] * len(output_list)
-    gradients = [_output_gradient(o, g) for o, g in zip(output_list, grad_outputs, strict=True)]
+    gradients: list[Tensor | None] = [None] * len(output_list)
+    if grad_outputs is not None:
+        given = [grad_outputs] if isinstance(outputs, Tensor) else grad_outputs
+        gradients = [_output_gradient(o, g) for o, g in zip(output_list, given, strict=True)]
     retain = create_graph if retain_graph is None else retain_graph
     found = _core._run_backward(output_list, gradients, input_list, retain, create_graph)
     if not allow_unused:

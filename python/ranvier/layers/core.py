@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import activations, constraints, initializers, ops, regularizers
+from ranvier import activations, constraints, initializers, regularizers
 from ranvier.layers.arguments import known_axis, positive
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.layer import Layer
 from ranvier.layers.symbolic import KerasTensor, Node
+from ranvier.ops.gemm import dense  # as it is: what a layer computes with is never symbolic
 from ranvier.saving.registry import serialize_object
 
 
@@ -189,8 +190,8 @@ class Dense(WeightedLayer):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         name = activations.name_of(self.activation)
         if name in self.fused:
-            return ops.dense(inputs, self.kernel, self.bias, activation=name)
-        return self.activation(ops.dense(inputs, self.kernel, self.bias))
+            return dense(inputs, self.kernel, self.bias, name)
+        return self.activation(dense(inputs, self.kernel, self.bias))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[:-1], self.units)

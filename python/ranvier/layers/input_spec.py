@@ -38,15 +38,14 @@ class InputSpec:
     def problem(self, x: Any) -> str | None:
         """What is wrong with ``x``, or None. Says what was expected, what came, and the full shape."""
         shape = tuple(x.shape)
-        full = f". Full shape received: {shape}"
         if self.ndim is not None and len(shape) != self.ndim:
-            return f"expected ndim={self.ndim}, found ndim={len(shape)}{full}"
+            return f"expected ndim={self.ndim}, found ndim={len(shape)}{_full(shape)}"
         if self.max_ndim is not None and len(shape) > self.max_ndim:
-            return f"expected max_ndim={self.max_ndim}, found ndim={len(shape)}{full}"
+            return f"expected max_ndim={self.max_ndim}, found ndim={len(shape)}{_full(shape)}"
         if self.min_ndim is not None and len(shape) < self.min_ndim:
-            return f"expected min_ndim={self.min_ndim}, found ndim={len(shape)}{full}"
+            return f"expected min_ndim={self.min_ndim}, found ndim={len(shape)}{_full(shape)}"
         if self.dtype is not None and x.dtype != self.dtype:
-            return f"expected dtype={self.dtype}, found dtype={x.dtype}{full}"
+            return f"expected dtype={self.dtype}, found dtype={x.dtype}{_full(shape)}"
         for axis, size in self.axes.items():
             if size is not None and shape[axis] not in (size, None):
                 return f"expected axis {axis} of input shape to have value {size}, but received shape {shape}"
@@ -55,6 +54,10 @@ class InputSpec:
                 if wanted is not None and found is not None and wanted != found:
                     return f"expected shape={self.shape}, found shape={shape}"
         return None
+
+
+def _full(shape: Any) -> str:
+    return f". Full shape received: {shape}"
 
 
 def check_inputs(spec: Any, inputs: Any, layer: str) -> None:

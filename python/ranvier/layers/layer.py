@@ -53,7 +53,7 @@ class _Signature:
 
 
 _signatures: dict[type, _Signature] = {}
-_PLAIN = {"training"}  # arguments that hold no tensors
+_PLAIN = ["training"]  # options that hold no tensors
 
 
 def _signature_of(layer_class: type[Layer]) -> _Signature:
@@ -173,7 +173,9 @@ class Layer(Tracked):
                 "__init__()"
             )
         signature = _signatures.get(type(self)) or _signature_of(type(self))
-        if len(args) == 1 and isinstance(args[0], Tensor) and kwargs.keys() <= _PLAIN:  # nearly every call
+        if (
+            len(args) == 1 and isinstance(args[0], Tensor) and (not kwargs or list(kwargs) == _PLAIN)
+        ):  # nearly every call
             if args[0].dtype != self.dtype:
                 args = (self._convert_tensor(args[0]),)
         else:

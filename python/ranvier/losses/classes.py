@@ -8,6 +8,7 @@ from typing import Any
 from ranvier import config, ops
 from ranvier.losses import functions
 from ranvier.losses.functions import labels_like, predictions_of, same_rank
+from ranvier.ops.reduce import mean
 from ranvier.tensor import Tensor, as_tensor
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
@@ -40,7 +41,7 @@ def reduce_values(values: Tensor, sample_weight: Any = None, reduction: str | No
     if reduction == "sum":
         return ops.sum(values)
     if reduction != "mean_with_sample_weight" or weight is None:
-        return ops.mean(values)
+        return mean(values)
     total = ops.sum(weight)
     return ops.sum(values) / ops.where(ops.equal(total, 0), 1.0, total)
 

@@ -20,7 +20,8 @@ EPSILON = 1e-7  # Keras' backend.epsilon()
 
 def predictions_of(y_pred: Any) -> Tensor:
     """Predictions as a floating tensor: float64 stays, what is not floating becomes float32."""
-    y_pred = as_tensor(y_pred)
+    if not isinstance(y_pred, Tensor):
+        y_pred = as_tensor(y_pred)
     return y_pred if y_pred.dtype in ("float32", "float64") else ops.cast(y_pred, "float32")
 
 
@@ -53,6 +54,8 @@ def must_agree(name: str, y_true: Tensor, y_pred: Tensor) -> None:
 
 def _classes_last(x: Tensor, axis: int) -> Tensor:
     """``x`` with ``axis`` moved to the end."""
+    if axis == -1:
+        return x
     if isinstance(axis, bool) or not isinstance(axis, int):
         raise ValueError(f"axis must be an integer, got {axis!r}")
     axis = axis if axis >= 0 else axis + x.ndim

@@ -24,7 +24,7 @@ class SoftmaxCrossEntropy(Function):
         self.save(labels, logits, statistics)
         return losses
 
-    def backward(self, dy: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(self, dy: Tensor) -> tuple[Any, Any]:
         labels, logits, statistics = self.saved
         return self._dlabels(logits, dy), self._dlogits(labels, logits, statistics, dy)
 
@@ -33,14 +33,12 @@ class SoftmaxCrossEntropy(Function):
             return None
         return ops.log_softmax(logits) * ops.expand_dims(dy, -1) * (self.label_smoothing - 1)
 
-    def _dlogits(self, labels: Tensor, logits: Tensor, statistics: Tensor, dy: Tensor) -> Tensor | None:
+    def _dlogits(self, labels: Tensor, logits: Tensor, statistics: Tensor, dy: Tensor) -> Any:
         if not self.needs[1]:
             return None
         if not is_recording():
-            return wrap(
-                self.kernels.softmax_cross_entropy_backward(
-                    labels.array, logits.array, statistics.array, dy.array, self.label_smoothing
-                )
+            return self.kernels.softmax_cross_entropy_backward(
+                labels.array, logits.array, statistics.array, dy.array, self.label_smoothing
             )
         classes = logits.shape[-1]
         weights = labels if labels.dtype == logits.dtype else ops.one_hot(labels, classes, dtype=logits.dtype)

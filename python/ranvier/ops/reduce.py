@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import ranvier
-from ranvier.autograd import Function
+from ranvier import _core
+from ranvier.autograd import Function, is_recording
 from ranvier.tensor import Tensor, as_tensor
 
 __all__ = [
@@ -68,16 +69,19 @@ class Sum(_Reduction):
         self.shape, self.axes = x.shape, axes
         return getattr(self.kernels, self.kernel)(x, axes, keepdims)
 
-    def backward(self, dy: Tensor) -> Tensor:
+    def backward(self, dy: Tensor) -> Any:
         return self.spread(dy)
 
 
 class Mean(Sum):
     kernel = "mean_forward"
 
-    def backward(self, dy: Tensor) -> Tensor:
+    def backward(self, dy: Tensor) -> Any:
         size = math.prod(self.shape)
-        count = size if self.axes is None else size // builtins.max(1, math.prod(self.kept))
+        if self.axes is None and size and not is_recording():  # of a loss, in each step: without the ops around
+            share = self.kernels.divide_forward(dy.array, _core.scalar_like(dy.array, size))
+            return self.kernels.broadcast_to_forward(share, self.shape)
+        count = size // builtins.max(1, math.prod(self.kept))
         return self.spread(dy / count) if count else self.spread(dy)  # nothing to spread over where count is 0
 
 
@@ -193,11 +197,11 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     array([1.5, 3.5], dtype=float32)
     """
     x = as_tensor(x)
+    if x.dtype in ("float32", "float64"):
+        return Mean.apply(x, axes=_axes_of(axis), keepdims=keepdims)
     if _is_half(x):
         return _in_float32(mean, x, axis, keepdims)
-    if not x.dtype.startswith("float"):
-        return ranvier.ops.cast(mean(ranvier.ops.cast(x, "float64"), axis, keepdims), "float32")
-    return Mean.apply(x, axes=_axes_of(axis), keepdims=keepdims)
+    return ranvier.ops.cast(mean(ranvier.ops.cast(x, "float64"), axis, keepdims), "float32")
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:

@@ -215,7 +215,9 @@ class Optimizer(Noticed):
         if slots and not same_objects(parameters, self._trainable_variables):
             places = [self._index[id(v)] for v in parameters]
             slots = {name: [all_of[p] for p in places] for name, all_of in self._slots.items()}
-        gradients = [as_tensor(g, v.dtype, v.device) for g, v in zip(gradients, parameters, strict=True)]
+        for i, (g, v) in enumerate(zip(gradients, parameters, strict=True)):
+            if not isinstance(g, Tensor) or g.dtype != v.dtype:
+                gradients[i] = as_tensor(g, v.dtype, v.device)
         if not _core._is_recording():
             self.prepare()
         _core._increment(self._iterations.array)  # no tape holds it: no version to raise
