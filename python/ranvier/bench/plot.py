@@ -16,6 +16,7 @@ from ranvier.bench.report import duration, words
 COLOURS = {"ranvier": "#0b3c5d", "torch": "#e69f00", "numpy": "#56b4e9", "jax": "#009e73"}
 MARKERS = {"ranvier": "o", "torch": "^", "numpy": "s", "jax": "D"}
 GREY = "#666666"
+ROOF_HEIGHT = 7.0  # inches, at most
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -57,7 +58,12 @@ def roofline(axes: Any, rows: Sequence[Row], ceilings: Ceilings) -> None:
             markeredgecolor="white",
         )
     bottom = min(*reached, left * ceilings.gbytes) / 1.5
-    axes.set(xlim=(left, right), ylim=(bottom, peak * 2.2), xlabel="flops per byte", ylabel="GFLOP/s")
+    axes.set(
+        xlim=(left, right),
+        ylim=(bottom, max(peak * 2.2, max(reached) * 1.3)),
+        xlabel="flops per byte",
+        ylabel="GFLOP/s",
+    )
     axes.text(right / 1.1, peak * 1.08, f"FMA loop {peak:.0f} GFLOP/s", ha="right", va="bottom", color=GREY)
     for gbytes, text in ((ceilings.gbytes, "from memory"), (ceilings.gbytes_cached, "in the caches")):
         start = max(left * 1.15, bottom * 1.6 / gbytes)
@@ -110,15 +116,17 @@ def picture(rows: Sequence[Row], ceilings: Sequence[Ceilings], path: str, subtit
     with_roof = any(row.flops and row.bytes for row in rows)
     tall = [max(5.0, 1.0 + 0.62 * len(group)) for _, group in groups]
     figure = new_figure(13.5 if with_roof else 8.5, sum(tall) + 0.4)
-    columns = 2 if with_roof else 1
-    grid = figure.subplots(len(groups), columns, squeeze=False, height_ratios=tall)
-    for axes, (roof, group) in zip(grid, groups, strict=True):
+    grid = figure.add_gridspec(len(groups), 2 if with_roof else 1, height_ratios=tall)
+    for i, (roof, group) in enumerate(groups):
         counted = [row for row in group if row.flops and row.bytes]
-        if counted:
-            roofline(axes[0], counted, roof)
-        bars(axes[-1], group)
+        if counted:  # as wide as high, beside however many bars
+            rest = max(tall[i] - ROOF_HEIGHT, 1e-3)
+            place = grid[i, 0].subgridspec(2, 1, height_ratios=[tall[i] - rest, rest])[0]
+            roofline(figure.add_subplot(place), counted, roof)
+        axes = figure.add_subplot(grid[i, -1])
+        bars(axes, group)
         threads = f"{roof.threads} thread{'s' if roof.threads > 1 else ''}"
-        axes[-1].set_title(f"Ranvier beside its peers, {threads}, {group[0].dtype}")
+        axes.set_title(f"Ranvier beside its peers, {threads}, {group[0].dtype}")
     figure.supxlabel(subtitle, fontsize=8, color=GREY)
     figure.savefig(path)
 
