@@ -2,41 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from tests.layers.case import IMAGE, SEQUENCE, TRAILING, Case
+from tests.layers.cases_more import MORE
 
-import numpy as np
-
-
-@dataclass
-class Case:
-    """A layer by name, its arguments, the shapes of its input (one, or a list of several) and of its output."""
-
-    layer: str
-    arguments: dict[str, Any]
-    shape: Any
-    output: Any
-    integers: int | None = None  # inputs are integers below this
-    call: dict[str, Any] = field(default_factory=dict)
-    keras: str = ""  # why Keras's torch backend is no measure here
-
-    @property
-    def name(self) -> str:
-        settings = ",".join(f"{k}={v}" for k, v in self.arguments.items())
-        return f"{self.layer}({settings})" + "".join(f",{k}={v}" for k, v in self.call.items())
-
-    def inputs(self, seed: int = 0, dtype: str = "float64") -> Any:
-        random = np.random.default_rng(seed)
-        if isinstance(self.shape, list):
-            return [random.standard_normal(s).astype(dtype) for s in self.shape]
-        if self.integers is not None:
-            return random.integers(0, self.integers, self.shape, np.int32)
-        return random.standard_normal(self.shape).astype(dtype)
-
-
-IMAGE = (2, 9, 8, 4)
-SEQUENCE = (2, 10, 4)
-TRAILING = "its torch backend normalises trailing axes only"
 CASES = [
     Case("Dense", {"units": 3}, (5, 4), (5, 3)),
     Case("Dense", {"units": 3, "activation": "relu", "use_bias": False}, (2, 6, 4), (2, 6, 3)),
@@ -156,4 +124,5 @@ CASES = [
     Case("Maximum", {}, [(2, 3), (2, 3)], (2, 3)),
     Case("Minimum", {}, [(2, 3), (2, 3)], (2, 3)),
     Case("Concatenate", {"axis": 1}, [(2, 3, 2), (2, 4, 2)], (2, 7, 2)),
+    *MORE,
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from ranvier.layers.activations import ELU as ELU
 from ranvier.layers.activations import LeakyReLU as LeakyReLU
+from ranvier.layers.activations import PReLU as PReLU
 from ranvier.layers.activations import ReLU as ReLU
 from ranvier.layers.activations import Softmax as Softmax
 from ranvier.layers.convolution import Conv1D as Conv1D
@@ -18,11 +19,13 @@ from ranvier.layers.embedding import Embedding as Embedding
 from ranvier.layers.embedding import Masking as Masking
 from ranvier.layers.input_spec import InputSpec as InputSpec
 from ranvier.layers.layer import Layer as Layer
+from ranvier.layers.local_normalization import LocalSubtractiveNormalization as LocalSubtractiveNormalization
 from ranvier.layers.masks import get_mask as get_mask
 from ranvier.layers.masks import set_mask as set_mask
 from ranvier.layers.merging import Add as Add
 from ranvier.layers.merging import Average as Average
 from ranvier.layers.merging import Concatenate as Concatenate
+from ranvier.layers.merging import Dot as Dot
 from ranvier.layers.merging import Maximum as Maximum
 from ranvier.layers.merging import Minimum as Minimum
 from ranvier.layers.merging import Multiply as Multiply
@@ -30,6 +33,7 @@ from ranvier.layers.merging import Subtract as Subtract
 from ranvier.layers.merging import add as add
 from ranvier.layers.merging import average as average
 from ranvier.layers.merging import concatenate as concatenate
+from ranvier.layers.merging import dot as dot
 from ranvier.layers.merging import maximum as maximum
 from ranvier.layers.merging import minimum as minimum
 from ranvier.layers.merging import multiply as multiply
@@ -40,7 +44,12 @@ from ranvier.layers.operation import Operation as Operation
 from ranvier.layers.pooling import AveragePooling2D as AveragePooling2D
 from ranvier.layers.pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
 from ranvier.layers.pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
+from ranvier.layers.pooling import L2Pooling2D as L2Pooling2D
 from ranvier.layers.pooling import MaxPooling2D as MaxPooling2D
+from ranvier.layers.pooling_1d import AveragePooling1D as AveragePooling1D
+from ranvier.layers.pooling_1d import GlobalAveragePooling1D as GlobalAveragePooling1D
+from ranvier.layers.pooling_1d import GlobalMaxPooling1D as GlobalMaxPooling1D
+from ranvier.layers.pooling_1d import MaxPooling1D as MaxPooling1D
 from ranvier.layers.recurrent import GRU as GRU
 from ranvier.layers.recurrent import LSTM as LSTM
 from ranvier.layers.recurrent import SimpleRNN as SimpleRNN
@@ -52,16 +61,22 @@ from ranvier.layers.recurrent_rnn import RNN as RNN
 from ranvier.layers.recurrent_wrappers import Bidirectional as Bidirectional
 from ranvier.layers.recurrent_wrappers import TimeDistributed as TimeDistributed
 from ranvier.layers.recurrent_wrappers import Wrapper as Wrapper
+from ranvier.layers.regularization import ActivityRegularization as ActivityRegularization
+from ranvier.layers.regularization import AlphaDropout as AlphaDropout
 from ranvier.layers.regularization import Dropout as Dropout
+from ranvier.layers.regularization import GaussianDropout as GaussianDropout
 from ranvier.layers.regularization import GaussianNoise as GaussianNoise
+from ranvier.layers.regularization import SpatialDropout1D as SpatialDropout1D
 from ranvier.layers.regularization import SpatialDropout2D as SpatialDropout2D
 from ranvier.layers.reshaping import Cropping2D as Cropping2D
 from ranvier.layers.reshaping import Flatten as Flatten
 from ranvier.layers.reshaping import Permute as Permute
 from ranvier.layers.reshaping import RepeatVector as RepeatVector
 from ranvier.layers.reshaping import Reshape as Reshape
-from ranvier.layers.reshaping import UpSampling2D as UpSampling2D
 from ranvier.layers.reshaping import ZeroPadding2D as ZeroPadding2D
+from ranvier.layers.reshaping_1d import Cropping1D as Cropping1D
+from ranvier.layers.reshaping_1d import UpSampling1D as UpSampling1D
+from ranvier.layers.reshaping_1d import ZeroPadding1D as ZeroPadding1D
 from ranvier.layers.sample_normalization import GroupNormalization as GroupNormalization
 from ranvier.layers.sample_normalization import InstanceNormalization as InstanceNormalization
 from ranvier.layers.sample_normalization import LayerNormalization as LayerNormalization
@@ -72,7 +87,16 @@ from ranvier.layers.separable_convolution import DepthwiseConv2D as DepthwiseCon
 from ranvier.layers.separable_convolution import SeparableConv1D as SeparableConv1D
 from ranvier.layers.separable_convolution import SeparableConv2D as SeparableConv2D
 from ranvier.layers.symbolic import KerasTensor as KerasTensor
+from ranvier.layers.up_sampling import UpSampling2D as UpSampling2D
 
+Convolution1D = Conv1D
+Convolution1DTranspose = Conv1DTranspose
+SeparableConvolution1D = SeparableConv1D
+SeparableConvolution2D = SeparableConv2D
+MaxPool1D = MaxPooling1D
+AvgPool1D = AveragePooling1D
+GlobalAvgPool1D = GlobalAveragePooling1D
+GlobalMaxPool1D = GlobalMaxPooling1D
 Convolution2D = Conv2D
 Convolution2DTranspose = Conv2DTranspose
 MaxPool2D = MaxPooling2D

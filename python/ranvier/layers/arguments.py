@@ -25,12 +25,13 @@ def known_axis(layer: Any, shape: Any, axis: int) -> int:
     return int(shape[axis])
 
 
-def check_data_format(layer: str, data_format: str | None) -> None:
-    """Raises ValueError for anything but channels last."""
+def check_data_format(layer: str, data_format: str | None, rank: int = 4) -> None:
+    """Raises ValueError for anything but channels last. ``rank`` is that of the inputs."""
     if data_format not in (None, "channels_last"):
+        axes, order = {3: ("(N, T, C)", "(0, 2, 1)"), 4: ("(N, H, W, C)", "(0, 2, 3, 1)")}[rank]
         raise ValueError(
-            f"{layer}: only data_format='channels_last' (N, H, W, C) is supported, got {data_format!r}. Transpose "
-            "channels-first data with rv.ops.transpose(x, (0, 2, 3, 1))"
+            f"{layer}: only data_format='channels_last' {axes} is supported, got {data_format!r}. Transpose "
+            f"channels-first data with rv.ops.transpose(x, {order})"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import reduce
 from typing import Any
@@ -162,6 +163,88 @@ class Concatenate(Layer):
         return {**super().get_config(), "axis": self.axis}
 
 
+class Dot(Layer):
+    """Products summed along one axis of each of two tensors, sample by sample. Source: Keras ``Dot``.
+
+    (N, ..., K, ...) and (N, ..., K, ...) -> (N, other axes of the first, other axes of the second), (N, 1) where none
+    are left. ``axes``: the axis of both, or one for each. With ``normalize`` vectors of length 1 are multiplied: the
+    cosine of their angle. Raises ValueError for axes that are the batch's or that the inputs have not, and for
+    different sizes.
+
+    >>> import ranvier as rv
+    >>> rv.layers.Dot(axes=1)([rv.Tensor([[1.0, 2.0]]), rv.Tensor([[3.0, 4.0]])]).numpy()
+    array([[11.]], dtype=float32)
+    """
+
+    def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(axes, int):
+            if not isinstance(axes, (list, tuple)):
+                raise TypeError(f"Dot: axes must be an axis, or one for each input, got {axes!r}")
+            if len(axes) != 2 or not all(isinstance(a, int) for a in axes):
+                raise ValueError(f"Dot: axes must be an axis, or one for each input, got {axes!r}")
+        self.axes = axes
+        self.normalize = normalize
+        self.supports_masking = True
+
+    def build(self, input_shape: Any) -> None:
+        self.compute_output_shape(input_shape)
+        self.built = True
+
+    def _axes(self, shapes: list[Any]) -> list[int]:
+        given = [self.axes] * 2 if isinstance(self.axes, int) else self.axes
+        for axis, shape in zip(given, shapes, strict=True):
+            if not -len(shape) <= axis < len(shape) or axis % len(shape) == 0:
+                raise ValueError(
+                    f"Dot {self.name!r}: axis {axis} is not an axis of an input of shape {shape} after the batch axis"
+                )
+        return [axis % len(shape) for axis, shape in zip(given, shapes, strict=True)]
+
+    def call(self, inputs: Any) -> Any:
+        first, second = inputs
+        shape = self.compute_output_shape([first.shape, second.shape])
+        one, other = self._axes([first.shape, second.shape])
+        if self.normalize:
+            first, second = _unit(first, one), _unit(second, other)
+        # the axis that goes comes last in the first, and first or last, whichever it is, in the second
+        if one != first.ndim - 1:
+            first = ops.transpose(first, [a for a in range(first.ndim) if a != one] + [one])
+        if other not in (1, second.ndim - 1):
+            second = ops.transpose(second, [0, other] + [a for a in range(1, second.ndim) if a != other])
+            other = 1
+        n, size = first.shape[0], first.shape[-1]
+        last = other != 1
+        rows, columns = math.prod(first.shape[1:-1]), math.prod(second.shape[1:-1] if last else second.shape[2:])
+        second = ops.reshape(second, (n, columns, size) if last else (n, size, columns))
+        return ops.reshape(ops.matmul(ops.reshape(first, (n, rows, size)), second, transpose_x2=last), shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        shapes = _shape_list(self, input_shape, 2)
+        if len(shapes) != 2:
+            raise ValueError(f"Dot {self.name!r} should be called on exactly 2 inputs, got {len(shapes)}")
+        (first, second), (one, other) = shapes, self._axes(shapes)
+        sizes = first[one], second[other]
+        if None not in sizes and sizes[0] != sizes[1]:
+            raise ValueError(
+                f"Dot {self.name!r}: axis {one} of the first input of shape {first} has size {sizes[0]}, axis {other} "
+                f"of the second of shape {second} has size {sizes[1]}; they must be equal"
+            )
+        shape = (*first[:one], *first[one + 1 :], *second[1:other], *second[other + 1 :])
+        return shape if len(shape) > 1 else (*shape, 1)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return None
+
+    def get_config(self) -> dict[str, Any]:
+        axes = self.axes if isinstance(self.axes, int) else list(self.axes)
+        return {**super().get_config(), "axes": axes, "normalize": self.normalize}
+
+
+def _unit(x: Any, axis: int) -> Any:
+    """``x`` over its length along ``axis``."""
+    return x / ops.sqrt(ops.maximum(ops.sum(x * x, axis, keepdims=True), 1e-12))
+
+
 def _function(layer_class: Callable[..., Any], name: str) -> Callable[..., Any]:
     def merge(inputs: Any, **kwargs: Any) -> Any:
         return layer_class(**kwargs)(inputs)
@@ -178,3 +261,8 @@ average = _function(Average, "average")
 maximum = _function(Maximum, "maximum")
 minimum = _function(Minimum, "minimum")
 concatenate = _function(Concatenate, "concatenate")
+
+
+def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:
+    """``Dot(axes, **kwargs)(inputs)``."""
+    return Dot(axes, **kwargs)(inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ranvier import ops
@@ -85,6 +86,41 @@ class AveragePooling2D(_Pooling2D):
 
     def call(self, inputs: Any) -> Any:
         return ops.avg_pool2d(inputs, self.pool_size, self.strides, self.padding)
+
+
+class L2Pooling2D(_Pooling2D):
+    """The length of each window, ``sqrt(sum x**2)``: (N, H, W, C) -> (N, H', W', C); padding counts as 0.
+
+    Its gradient is 0 where a window holds only zeros. Raises ValueError for inputs that are not of rank 4, or smaller
+    than the window. Not in Keras. Source: Jarrett et al. 2009; curriculum F38.
+
+    >>> import ranvier as rv
+    >>> rv.layers.L2Pooling2D((1, 2))([[[[3.0], [4.0], [0.0], [0.0]]]]).tolist()
+    [[[[5.0], [0.0]]]]
+    """
+
+    def __init__(
+        self,
+        pool_size: Any = (2, 2),
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+
+    def call(self, inputs: Any) -> Any:
+        squares = inputs * inputs
+        if self.padding == "same":  # with zeros that count, unlike those of avg_pool2d
+            ends = [(0, 0)]
+            for size, window, stride in zip(inputs.shape[1:3], self.pool_size, self.strides, strict=True):
+                missing = max((-(-size // stride) - 1) * stride + window - size, 0)
+                ends.append((missing // 2, missing - missing // 2))
+            squares = ops.pad(squares, (*ends, (0, 0)))
+        sums = ops.avg_pool2d(squares, self.pool_size, self.strides) * float(math.prod(self.pool_size))
+        some = ops.not_equal(sums, 0.0)  # the root's slope at 0 is infinite; NaN goes through
+        return ops.where(some, ops.sqrt(ops.where(some, sums, 1.0)), 0.0)
 
 
 class _GlobalPooling2D(Layer):

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ranvier import ops
-from ranvier.layers.arguments import check_data_format, pair, positive
+from ranvier.layers.arguments import check_data_format, positive
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.layer import Layer
 
@@ -191,36 +191,3 @@ class Cropping2D(_Rearranging):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "cropping": [list(p) for p in self.cropping]}
-
-
-class UpSampling2D(_Rearranging):
-    """Each pixel of (N, H, W, C) repeated ``size`` times. Source: Keras ``UpSampling2D`` (``nearest``).
-
-    >>> import ranvier as rv
-    >>> rv.layers.UpSampling2D(2)([[[[1.0], [2.0]]]]).numpy()[0, :, :, 0]
-    array([[1., 1., 2., 2.],
-           [1., 1., 2., 2.]], dtype=float32)
-    """
-
-    def __init__(
-        self, size: Any = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        check_data_format("UpSampling2D", data_format)
-        if interpolation != "nearest":
-            raise ValueError(f"UpSampling2D: interpolation must be 'nearest', got {interpolation!r}")
-        self.size = pair("UpSampling2D", "size", size)
-        self.input_spec = InputSpec(ndim=4)
-
-    def call(self, inputs: Any) -> Any:
-        n, h, w, c = inputs.shape
-        rows, columns = self.size
-        repeated = ops.tile(ops.reshape(inputs, (n, h, 1, w, 1, c)), (1, 1, rows, 1, columns, 1))
-        return ops.reshape(repeated, (n, h * rows, w * columns, c))
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        n, h, w, c = input_shape
-        return (n, None if h is None else h * self.size[0], None if w is None else w * self.size[1], c)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "size": list(self.size), "interpolation": "nearest"}
