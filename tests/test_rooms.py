@@ -19,6 +19,7 @@ COMPOSED: set[str] = {
     *("abs", "greater", "greater_equal", "logical_and", "logical_or", "sum_to_shape"),  # one other op, or sums
     *("all", "any", "norm", "std", "var"),  # from the reductions above them and elementwise ops
     *("expand_dims", "flip", "repeat", "reshape", "split", "squeeze", "stack", "tile"),  # views, slices, broadcasts
+    "einsum",  # a matmul
     "layer_norm",  # a group_norm of rows
     *("global_avg_pool2d", "global_max_pool2d"),  # a window of the image's size
     *("arange", "full", "ones", "ones_like", "zeros", "zeros_like"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,11 @@ SHAPES = (
     {"m": 1024, "n": 1, "k": 1024, "t": "a"},
 )
 COLUMN_SHAPES = ({"rows": 438080, "columns": 32}, {"rows": 128, "columns": 512}, {"rows": 4096, "columns": 4096})
+EINSUM_SHAPES = (
+    {"equation": "btc,chd->bthd", "b": 8, "t": 128, "c": 256, "h": 8, "d": 32},
+    {"equation": "bthd,bshd->bhts", "b": 8, "t": 128, "s": 128, "h": 8, "d": 32},
+    {"equation": "bhts,bshd->bthd", "b": 8, "t": 128, "s": 128, "h": 8, "d": 32},
+)
 DENSE_SHAPES = (
     {"rows": 128, "inputs": 784, "outputs": 512},
     {"rows": 64, "inputs": 576, "outputs": 64},
@@ -103,6 +109,30 @@ def prepare_column_sums(rows: int, columns: int) -> dict[str, Any]:
     return thunks
 
 
+def prepare_einsum(equation: str, **sizes: int) -> dict[str, Any]:
+    """Attention's products: projections to heads, scores, and what the scores weigh."""
+    first, second = (random(*(sizes[c] for c in part)) for part in equation.split("->")[0].split(","))
+    ours = [rv.Tensor(v) for v in (first, second)]
+    thunks: dict[str, Any] = {
+        "ranvier": lambda: rv.ops.einsum(equation, *ours),
+        "numpy": lambda: np.einsum(equation, first, second, optimize=True),
+    }
+    if torch is not None:
+        peers = [torch.from_numpy(v) for v in (first, second)]
+        thunks["torch"] = lambda: torch.einsum(equation, *peers)
+    return thunks
+
+
+def einsum_flops(equation: str, **sizes: int) -> float:
+    """Twice the product of all sizes."""
+    return 2.0 * math.prod(sizes.values())
+
+
+def einsum_bytes(equation: str, **sizes: int) -> float:
+    """Of each array once."""
+    return 4.0 * sum(math.prod(sizes[c] for c in part) for part in equation.replace("->", ",").split(","))
+
+
 def dense_flops(rows: int, inputs: int, outputs: int) -> float:
     """Of the product alone."""
     return 2.0 * rows * inputs * outputs
@@ -135,5 +165,13 @@ BENCHES = [
         prepare=prepare_column_sums,
         flops=lambda rows, columns: 1.0 * rows * columns,
         bytes=lambda rows, columns: 4.0 * rows * columns,
+    ),
+    OpBench(
+        name="einsum",
+        shapes=EINSUM_SHAPES,
+        prepare=prepare_einsum,
+        flops=einsum_flops,
+        bytes=einsum_bytes,
+        draw=lambda rng: dict(EINSUM_SHAPES[rng.integers(len(EINSUM_SHAPES))]),
     ),
 ]

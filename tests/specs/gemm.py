@@ -1,4 +1,4 @@
-"""Matrix products: matmul, dense."""
+"""Matrix products: matmul, dense, einsum."""
 
 from __future__ import annotations
 
@@ -186,6 +186,63 @@ DENSE_REFUSED = (
     Refused(Call({"x": ones((2, 3), np.float32), "kernel": ones((3, 5))}), TypeError, "x is float32 but kernel is"),
 )
 
+# --- einsum ---------------------------------------------------------------------------------------------
+
+
+@st.composite
+def einsum_calls(draw: Any, max_side: int = 7) -> Call:
+    """Any letters in any order: of both and the result, of both alone, of one and the result, of one alone."""
+    groups = [draw(st.integers(0, 2)) for _ in range(4)] + [draw(st.integers(0, 1)) for _ in range(2)]
+    letters = iter("abcdefghijklm")
+    batch, rows, columns, inner, alone1, alone2 = ([next(letters) for _ in range(n)] for n in groups)
+    sizes = {c: draw(st.integers(0, max_side)) for c in "abcdefghijklm"}
+    x1, x2 = (
+        draw(st.permutations(batch + rows + inner + alone1)),
+        draw(st.permutations(batch + columns + inner + alone2)),
+    )
+    output = draw(st.permutations(batch + rows + columns))
+    dots = draw(st.booleans())  # axes in front, of both and the result
+    lead, front = ("...", (draw(st.integers(0, 3)),)) if dots else ("", ())
+    equation = f"{lead}{''.join(x1)},{lead}{''.join(x2)}->{lead}{''.join(output)}"
+    seed = draw(seeds)
+    shapes = [(*front, *(sizes[c] for c in part)) for part in (x1, x2)]
+    return Call({"x1": normal(shapes[0], seed), "x2": normal(shapes[1], seed + 1)}, {"equation": equation})
+
+
+@st.composite
+def einsum_integers(draw: Any) -> Call:
+    call = draw(einsum_calls())
+    return Call({k: np.round(3 * np.asarray(v)) for k, v in call.arrays.items()}, call.options)
+
+
+def einsum_sums(call: Call, kept: int) -> int:
+    """Terms of a sum: the sizes of all letters but those of a part of the equation (0, 1: operands, 2: the result)."""
+    parts = call.options["equation"].replace("...", ".").replace("->", ",").split(",")
+    shapes = [np.shape(x) for x in call.arrays.values()]
+    sizes = dict(zip(parts[0] + parts[1], shapes[0] + shapes[1], strict=True))
+    return int(np.prod([max(1, n) for c, n in sizes.items() if c not in parts[kept]], dtype=np.int64))
+
+
+def einsum_is_numpys(call: Call, results: list[np.ndarray]) -> None:
+    expected = np.einsum(call.options["equation"], *call.arrays.values())
+    np.testing.assert_allclose(results[0], expected, rtol=1e-3, atol=1e-3)
+
+
+EINSUM_REFUSED = (
+    Refused(Call({"x1": ones((2, 3)), "x2": ones((4, 5))}, {"equation": "ab,bc->ac"}), ValueError, "axis 'b' of"),
+    Refused(Call({"x1": ones((2, 3)), "x2": ones((3, 5))}, {"equation": "abc,bc->ac"}), ValueError, "3 axes for x1"),
+    Refused(Call({"x1": ones((3, 3)), "x2": ones((3, 5))}, {"equation": "aa,ac->ac"}), ValueError, "named twice"),
+    Refused(
+        Call({"x1": ones((2, 3)), "x2": ones((3, 5))}, {"equation": "ab,bc->ad"}), ValueError, "axis of the result"
+    ),
+    Refused(Call({"x1": ones((2, 3)), "x2": ones((3, 5))}, {"equation": "ab,bc"}), ValueError, "must name the axes"),
+    Refused(
+        Call({"x1": ones((2, 3), np.int32), "x2": ones((3, 4))}, {"equation": "ab,bc->ac"}),
+        TypeError,
+        "x1 must be floating",
+    ),
+)
+
 SPECS: list[OpSpec] = [
     OpSpec(
         op=rv.ops.matmul,
@@ -209,5 +266,20 @@ SPECS: list[OpSpec] = [
         integers=dense_integers(),
         refused=DENSE_REFUSED,
         twice=True,
+    ),
+    OpSpec(
+        op=rv.ops.einsum,
+        calls=einsum_calls(),
+        bound=linear_bound(rv.ops.einsum, lambda call: einsum_sums(call, 2)),
+        gradients=("x1", "x2"),
+        gradient_bound=linear_gradient_bound(
+            rv.ops.einsum, ("x1", "x2"), lambda call: {"x1": einsum_sums(call, 0), "x2": einsum_sums(call, 1)}
+        ),
+        gradient_calls=einsum_calls(max_side=3),
+        integers=einsum_integers(),
+        refused=EINSUM_REFUSED,
+        twice=True,
+        nan=True,
+        properties=(einsum_is_numpys,),
     ),
 ]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 import ranvier
 from ranvier.autograd import Function, is_recording
-from ranvier.tensor import Tensor
+from ranvier.tensor import Tensor, as_tensor
 
-__all__ = ["dense", "matmul"]
+__all__ = ["dense", "einsum", "matmul"]
 
 
 def _product(a: Tensor, b: Tensor, transpose_a: bool, transpose_b: bool) -> Tensor:
@@ -125,3 +127,119 @@ def dense(x: Any, kernel: Any, bias: Any = None, activation: str | None = None) 
         return getattr(ranvier.ops, activation)(dense(x, kernel, bias))
     name = "linear" if activation is None else "silu" if activation == "swish" else activation
     return Dense.apply(x, kernel, bias, activation=name)
+
+
+class _Plan(NamedTuple):
+    """How an einsum becomes one matrix product: the letters of each side, in the order that costs least."""
+
+    sums: tuple[tuple[int, ...], tuple[int, ...]]  # axes of each operand that nothing else has
+    batch: str
+    rows: str
+    columns: str
+    inner: str
+    stored: tuple[str, str]  # the order of each operand's letters: as it comes, where that will do
+    product: str  # the letters of the product, which may be transposed to `output`
+    output: str
+
+
+def _arranged(letters: str, groups: tuple[str, str, str]) -> str:
+    """The letters as they come, if they are (batch, one group, the other group), else in the order given."""
+    batch, first, second = groups
+    return letters if letters in (batch + first + second, batch + second + first) else batch + first + second
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(x1: str, x2: str, output: str) -> _Plan:
+    sums = tuple(
+        tuple(i for i, letter in enumerate(own) if letter not in other + output) for own, other in ((x1, x2), (x2, x1))
+    )
+    a, b = ("".join(c for i, c in enumerate(own) if i not in axes) for own, axes in zip((x1, x2), sums, strict=True))
+    batch = "".join(c for c in output if c in a and c in b)
+    rows, columns = ("".join(c for c in output if c in own and c not in batch) for own in (a, b))
+    inner = "".join(c for c in a if c in b and c not in output)
+    alternative = "".join(c for c in b if c in inner)  # the other order of the sum may spare a copy
+    copies = [
+        (_arranged(a, (batch, rows, k)) != a) + (_arranged(b, (batch, k, columns)) != b) for k in (inner, alternative)
+    ]
+    inner = inner if copies[0] <= copies[1] else alternative
+    stored = _arranged(a, (batch, rows, inner)), _arranged(b, (batch, inner, columns))
+    return _Plan((sums[0], sums[1]), batch, rows, columns, inner, stored, batch + rows + columns, output)
+
+
+_PART = r"([a-zA-Z]*(?:\.\.\.)?[a-zA-Z]*)"
+_EQUATION = re.compile(f"{_PART},{_PART}->{_PART}")
+
+
+def _letters(equation: str, rank1: int, rank2: int) -> tuple[str, str, str]:
+    """The letters of both operands and the result, where ``...`` stands for letters of its own."""
+    found = re.fullmatch(_EQUATION, equation.replace(" ", ""))
+    if found is None:
+        raise ValueError(
+            f"einsum: equation {equation!r} must name the axes of two operands and of the result, as in 'abc,cd->abd'; "
+            "'...' may stand for further ones"
+        )
+    free = [c for c in "zyxwvutsrqponmlkjihgfedcbaZYXWVUTSRQPONMLKJIHGFEDCBA" if c not in equation]
+    widths = [rank - len(part.replace("...", "")) for part, rank in ((found[1], rank1), (found[2], rank2))]
+    rest = [max(0, w) if "..." in part else 0 for part, w in ((found[1], widths[0]), (found[2], widths[1]))]
+    names = "".join(free[: max(rest)])
+    parts = [found[i + 1].replace("...", names[len(names) - n :]) for i, n in enumerate(rest)]
+    output = found[3].replace("...", names)
+    for number, (part, rank) in enumerate(zip(parts, (rank1, rank2), strict=True), 1):
+        if len(part) != rank:
+            raise ValueError(f"einsum: equation {equation!r} has {len(part)} axes for x{number}, which has {rank}")
+        if len(set(part)) < len(part):
+            raise ValueError(f"einsum: an axis of x{number} is named twice in {equation!r}: diagonals are not taken")
+    if len(set(output)) < len(output) or not set(output) <= set("".join(parts)):
+        raise ValueError(f"einsum: each axis of the result must be one of an operand's, and once, in {equation!r}")
+    return parts[0], parts[1], output
+
+
+def einsum(equation: str, x1: Any, x2: Any) -> Tensor:
+    """Sums of products of two tensors' elements, by names of axes: ``"abc,cd->abd"`` is a product with a matrix.
+
+    Axes that both operands and the result have run along; those that both have and the result has not are summed over
+    the products, those of one operand alone are summed first. ``...`` stands for any further axes, the same in both.
+    It is one (batched) matrix product; an operand is copied only where its axes lie in no order that will do. float32
+    or float64. Raises ValueError for equations that are none, ranks and sizes that do not fit, an axis named twice
+    in one operand; TypeError for dtypes. Source: NumPy ``einsum``, of two operands.
+
+    >>> import ranvier as rv
+    >>> rv.ops.einsum("ij,kj->ik", [[1.0, 2.0]], [[1.0, 0.0], [1.0, 1.0]]).numpy()
+    array([[1., 3.]], dtype=float32)
+    """
+    a, b = as_tensor(x1), as_tensor(x2)
+    if not isinstance(equation, str):
+        raise TypeError(f"einsum: equation must be a string such as 'ab,bc->ac', got {equation!r}")
+    names = _letters(equation, a.ndim, b.ndim)
+    sizes: dict[str, int] = {}
+    for letters, x in zip(names, (a, b), strict=False):
+        for letter, size in zip(letters, x.shape, strict=True):
+            if sizes.setdefault(letter, size) != size:
+                raise ValueError(
+                    f"einsum: axis {letter!r} of {equation!r} has size {sizes[letter]} in x1 (shape {a.shape}) but "
+                    f"{size} in x2 (shape {b.shape})"
+                )
+    plan = _plan(*names)
+    ops = ranvier.ops
+    operands = []
+    for x, letters, axes, order in zip((a, b), names, plan.sums, plan.stored, strict=False):
+        if axes:
+            x = ops.sum(x, axes)
+            letters = "".join(c for i, c in enumerate(letters) if i not in axes)
+        operands.append(x if letters == order else ops.transpose(x, [letters.index(c) for c in order]))
+
+    def count(group: str) -> int:
+        return math.prod(sizes[c] for c in group)
+
+    batch, rows, columns, inner = (count(g) for g in (plan.batch, plan.rows, plan.columns, plan.inner))
+    turned1 = plan.stored[0] != plan.batch + plan.rows + plan.inner
+    turned2 = plan.stored[1] != plan.batch + plan.inner + plan.columns
+    lead = (batch,) if plan.batch else ()
+    y = matmul(
+        ops.reshape(operands[0], (*lead, *((inner, rows) if turned1 else (rows, inner)))),
+        ops.reshape(operands[1], (*lead, *((columns, inner) if turned2 else (inner, columns)))),
+        transpose_x1=turned1,
+        transpose_x2=turned2,
+    )
+    y = ops.reshape(y, tuple(sizes[c] for c in plan.product))
+    return y if plan.product == plan.output else ops.transpose(y, [plan.product.index(c) for c in plan.output])
