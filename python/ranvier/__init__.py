@@ -46,3 +46,12 @@ from ranvier.models import Sequential as Sequential
 from ranvier.tensor import Tensor as Tensor
 from ranvier.tensor import as_tensor as as_tensor
 from ranvier.variable import Variable as Variable
+
+
+def __getattr__(name: str) -> object:
+    """``rv.sklearn``, which needs scikit-learn: loaded when it is first used."""
+    if name != "sklearn":
+        raise AttributeError(f"module 'ranvier' has no attribute {name!r}")
+    import importlib
+
+    return importlib.import_module("ranvier.sklearn")
