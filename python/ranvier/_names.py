@@ -13,7 +13,13 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     "Unknown loss: 'huberr'. Did you mean 'huber'? Known: hinge, huber"
     """
     every = sorted(set(known))
-    lower = {name.lower(): name for name in every}
-    near = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.6)]
+
+    def plain(text: str) -> str:
+        return text.lower().replace("_", "")
+
+    # glorot_normal for glorot_norm, GlorotNormal for GlorotNorm
+    alike = sorted(every, key=lambda k: k.islower() == name.islower())
+    spelled = {plain(k): k for k in alike}
+    near = [spelled[n] for n in difflib.get_close_matches(plain(name), spelled, n=3, cutoff=0.6)]
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     return f"Unknown {kind}: {name!r}.{hint} Known: {', '.join(every)}"

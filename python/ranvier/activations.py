@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ranvier import ops
+from ranvier._names import unknown
 from ranvier.tensor import Tensor
 
 
@@ -149,7 +150,7 @@ def get(identifier: Any) -> Callable[..., Any]:
     if isinstance(identifier, str):
         found = get_registered_object(identifier) or BY_NAME.get(identifier) or _aliases.get(identifier)
         if found is None:
-            raise ValueError(f"Unknown activation: {identifier!r}. Known: {', '.join(sorted({**BY_NAME, **_aliases}))}")
+            raise ValueError(unknown("activation", identifier, {**BY_NAME, **_aliases}))
         return found
     if not callable(identifier):
         raise ValueError(f"Could not interpret activation identifier: {identifier!r}")

@@ -155,8 +155,11 @@ def test_custom_objects() -> None:
     ("call", "message"),
     [
         (lambda: initializers.get("he_norml"), "Unknown initializer: 'he_norml'. Did you mean 'he_normal'"),
-        (lambda: regularizers.get("l1l3"), "Did you mean .*'L1L2'"),
-        (lambda: constraints.get("maxnorm"), "Did you mean 'MaxNorm'"),
+        (lambda: regularizers.get("l1l3"), "Did you mean .*'l1_l2'"),
+        (lambda: constraints.get("maxnorm"), "Did you mean 'max_norm'"),
+        (lambda: initializers.get("GlorotUnifrm"), "Did you mean 'GlorotUniform'"),
+        (lambda: rv.activations.get("rellu"), "Unknown activation: 'rellu'. Did you mean 'relu'"),
+        (lambda: rv.optimizers.get("sdg"), "Unknown optimizer: 'sdg'. Did you mean 'sgd'"),
         (lambda: initializers.deserialize({"class_name": "Nothing", "config": {}}), "Could not locate 'Nothing'"),
         (lambda: initializers.STFT(side="left"), "side must be 'real' or 'imag', got 'left'"),
         (lambda: initializers.STFT(window="han"), "Unknown window: 'han'. Did you mean 'hann'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier import schedules as schedules
+from ranvier._names import unknown
 from ranvier.optimizers.algorithms import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
 from ranvier.optimizers.optimizer import Optimizer
 
@@ -71,5 +72,5 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = 
         if get_registered_object(str(config.get("registered_name") or name)) is not None:
             return deserialize_object(config)
     if name.lower() not in CLASSES:
-        raise ValueError(f"Unknown optimizer: {name!r}. Known: {', '.join(sorted(CLASSES))}")
+        raise ValueError(unknown("optimizer", name, CLASSES))
     return CLASSES[name.lower()].from_config(config.get("config", {}))
