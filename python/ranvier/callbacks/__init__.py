@@ -12,3 +12,4 @@ from ranvier.callbacks.progress import ProgressBar as ProgressBar
 from ranvier.callbacks.schedule import CSVLogger as CSVLogger
 from ranvier.callbacks.schedule import LearningRateScheduler as LearningRateScheduler
 from ranvier.callbacks.schedule import TerminateOnNaN as TerminateOnNaN
+from ranvier.callbacks.tensorboard import TensorBoard as TensorBoard
