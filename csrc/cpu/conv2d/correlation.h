@@ -88,6 +88,13 @@ void kernel_gradient_depthwise(const float* x, const float* dy, float* dw, const
 void kernel_gradient_depthwise(const double* x, const double* dy, double* dw, const Conv2dShape& shape,
                                const CorrelationAxis& rows, const CorrelationAxis& columns);
 
+// The same where a group has so few output channels that vectors of `width` lanes had better run over its inputs.
+bool is_narrow(const Conv2dShape& shape, const CorrelationAxis& rows, const CorrelationAxis& columns, int64_t width);
+void kernel_gradient_narrow(const float* x, const float* dy, float* dw, const Conv2dShape& shape,
+                            const CorrelationAxis& rows, const CorrelationAxis& columns);
+void kernel_gradient_narrow(const double* x, const double* dy, double* dw, const Conv2dShape& shape,
+                            const CorrelationAxis& rows, const CorrelationAxis& columns);
+
 namespace {
 
 // Tiles of pixels (or kernel rows) x two vectors of output channels; what the registers hold.

@@ -195,9 +195,12 @@ void kernel_gradient_any(const T* x, const T* dy, T* dw, const Conv2dShape& shap
     multiply_padding(dy, pixels, shape.out_channels, h.window * v.window * plan.in_channels, dw);
   }
   if (pixels == 0 || plan.depth == 0) return;
+  T* touched = dw + (first_row * v.window + first_column) * plan.in_channels * shape.out_channels;
   if (plan.groups > 1 && plan.in_channels == 1) {
-    T* touched = dw + (first_row * v.window + first_column) * shape.out_channels;
     return kernel_gradient_depthwise(x, dy, touched, shape, plan.rows, plan.columns);
+  }
+  if (is_narrow(shape, plan.rows, plan.columns, kWidth<T>)) {
+    return kernel_gradient_narrow(x, dy, touched, shape, plan.rows, plan.columns);
   }
 
   plan.panels = {plan.out_channels};
