@@ -7,7 +7,8 @@ namespace {
 constexpr int64_t kBlockPixels = 256;   // a panel of dy for these fits in L1
 constexpr int64_t kChunkPixels = 4096;  // worth a private dw
 constexpr int64_t kMaxChunks = 16;
-constexpr int64_t kTasks = 16;
+constexpr int64_t kTasks = 16, kPaddedTasks = 4;
+constexpr int64_t kSmallSums = 128 * 1024;  // of all chunks, which cost nearly nothing
 constexpr int64_t kTilesToPack = 6;
 
 template <typename T>
@@ -214,9 +215,11 @@ void kernel_gradient_any(const T* x, const T* dy, T* dw, const Conv2dShape& shap
   plan.block_images = plan.block_rows < h.out ? 1 : ceil_div(kBlockPixels, h.out * v.out);
   plan.row_blocks = ceil_div(h.out, plan.block_rows);
   plan.blocks = ceil_div(shape.images, plan.block_images) * plan.row_blocks;
-  plan.chunks = max_of(1, min_of(min_of(kMaxChunks, plan.blocks), pixels / kChunkPixels));
-  plan.parts = min_of(ceil_div(kTasks, plan.chunks), plan.groups * plan.panels.count() * plan.tiles);
   plan.padded = sees_padding(plan.rows) || sees_padding(plan.columns);
+  const int64_t cheap = min_of(pixels / kBlockPixels, kSmallSums / max_of(1, plan.sums_per_chunk()));
+  plan.chunks = max_of(1, min_of(min_of(kMaxChunks, plan.blocks), max_of(cheap, pixels / kChunkPixels)));
+  const int64_t tasks = plan.padded ? kPaddedTasks : kTasks;  // each copies its blocks
+  plan.parts = min_of(ceil_div(tasks, plan.chunks), plan.groups * plan.panels.count() * plan.tiles);
   plan.pitch = plan.padded ? reach(plan.columns, v.out) : v.size;
   plan.offsets = make_offsets(plan);
   plan.sums = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * plan.chunks * plan.sums_per_chunk()));

@@ -7,7 +7,7 @@ namespace ranvier {
 namespace RANVIER_ISA {
 namespace {
 
-constexpr int64_t kBlockPixels = 256;
+constexpr int64_t kMinPixels = 32, kMaxPixels = 256;  // of a block
 constexpr int64_t kMaxChunks = 16;
 constexpr int64_t kMaxParts = 4;  // of a chunk, each of which copies its blocks
 
@@ -157,11 +157,12 @@ void narrow_gradient(const T* x, const T* dy, T* dw, const Conv2dShape& shape, c
   plan.panels = {plan.segment};
   plan.tiles = ceil_div(plan.out_channels, kMaxTile);
   plan.pitch = reach(columns, columns.out);
-  plan.block_rows = min_of(rows.out, ceil_div(kBlockPixels, columns.out));
-  plan.block_images = plan.block_rows < rows.out ? 1 : ceil_div(kBlockPixels, rows.out * columns.out);
+  const int64_t pixels = shape.images * rows.out * columns.out;
+  const int64_t block_pixels = max_of(kMinPixels, min_of(kMaxPixels, pixels / kMaxChunks));
+  plan.block_rows = min_of(rows.out, ceil_div(block_pixels, columns.out));
+  plan.block_images = plan.block_rows < rows.out ? 1 : ceil_div(block_pixels, rows.out * columns.out);
   plan.row_blocks = ceil_div(rows.out, plan.block_rows);
   plan.blocks = ceil_div(shape.images, plan.block_images) * plan.row_blocks;
-  const int64_t pixels = shape.images * rows.out * columns.out;
   plan.chunks = min_of(kMaxChunks, plan.blocks);
   const int64_t units = plan.groups * plan.segments * plan.panels.count() * plan.tiles;
   plan.parts = min_of(min_of(kMaxParts, kMaxChunks / plan.chunks), units);
