@@ -317,30 +317,40 @@ Correlation<T> trimmed(Correlation<T> c) {
   return c;
 }
 
+// Where no output sees a source.
+template <typename T>
+void write_bias(const Correlation<T>& c) {
+  const int64_t channels = c.groups * c.out_channels;
+  parallel(0, c.images * c.rows.out, grain_for(c.columns.out * channels / kWidth<T>), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      T* output = c.output + row / c.rows.out * c.output_strides.image + row % c.rows.out * c.output_strides.row;
+      for (int64_t q = 0; q < c.columns.out; ++q) {
+        T* p = output + q * c.output_strides.column;
+        c.bias == nullptr ? memset(p, 0, sizeof(T) * channels) : memcpy(p, c.bias, sizeof(T) * channels);
+      }
+      if (c.activation.kind != ActivationKind::Linear) activate_row(c.activation, output, c.columns.out * channels);
+    }
+  });
+}
+
 template <typename T>
 void correlate_any(Correlation<T> c) {
   if (c.images == 0 || c.rows.out == 0 || c.columns.out == 0 || c.out_channels == 0) return;
   if (c.in_channels == 0) c.rows.taps = c.columns.taps = 0;
   c = trimmed(c);
-  if (c.rows.taps > 0 && c.columns.taps > 0 && c.groups > 1 && c.in_channels == 1) {
+  if (c.rows.taps == 0 || c.columns.taps == 0) return write_bias(c);
+  if (c.groups > 1 && c.in_channels == 1) {
     if (!correlate_depthwise(c)) correlate_inside(c);
     return;
   }
   if (const int64_t side = side_of(c)) return correlate_by_winograd(c, side);
-  if (c.rows.taps == 0 || c.columns.taps == 0) {  // nothing but bias
-    c.rows.taps = c.columns.taps = 0;
-    c.rows.size = c.columns.size = c.rows.pad = c.columns.pad = 0;
-    c.rows.stride = c.columns.stride = 0;
-    c.rows.dilation = c.columns.dilation = 1;
-  }
-
   Plan<T> plan{};
   plan.c = c;
   plan.panels = {c.out_channels};
   plan.depth = c.rows.taps * c.columns.taps * c.in_channels;
   plan.packed_group = (plan.depth + 1) * plan.panels.total_width();
   plan.pixel = c.groups * c.in_channels;
-  plan.few = plan.depth > 0 && plan.depth <= kFewTaps;
+  plan.few = plan.depth <= kFewTaps;
   choose_blocks(plan);
   pack_weights(plan);
   if (!plan.finite && !c.padding_counts) return correlate_inside(c);
