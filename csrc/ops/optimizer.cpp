@@ -94,6 +94,7 @@ void add_stretches(std::vector<Stretch>& all, const NamedList& list, bool writte
 
 void check_apart(const Lists& lists) {
   std::vector<Stretch> all;
+  all.reserve(lists.parameters.arrays.size() * (2 + lists.slots.size()));
   add_stretches(all, lists.parameters, true);
   add_stretches(all, lists.gradients, false);
   for (const NamedList& slot : lists.slots) add_stretches(all, slot, true);
@@ -152,6 +153,7 @@ T* writable(const Array& array) {
 template <typename T>
 std::vector<StepChunk<T>> chunks_of(const Lists& lists) {
   std::vector<StepChunk<T>> chunks;
+  chunks.reserve(lists.parameters.arrays.size());
   for (std::size_t i = 0; i < lists.parameters.arrays.size(); ++i) {
     const Array& parameter = lists.parameters.arrays[i];
     for (int64_t at = 0; at < parameter.size(); at += kStepChunk) {

@@ -320,7 +320,7 @@ PyObject* set_recording(PyObject* /*module*/, PyObject* value) {
 }
 
 template <typename Pointer>
-PyCFunction as_method(Pointer function) {
+PyCFunction as_method(Pointer function) noexcept {
   return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
 }
 

@@ -19,7 +19,7 @@ from ranvier.layers.arguments import (
     simple_arguments,
     unknown_arguments,
 )
-from ranvier.layers.input_spec import check_inputs
+from ranvier.layers.input_spec import InputSpec, check_inputs
 from ranvier.layers.masks import Masks, get_mask, set_mask
 from ranvier.layers.symbolic import KerasTensor, Node, is_symbolic
 from ranvier.layers.tracking import Tracked
@@ -183,8 +183,9 @@ class Layer(Tracked):
             if is_symbolic((args, kwargs)):
                 return self._call_symbolically(signature, args, kwargs)
         first = args[0] if args else next(iter(kwargs.values()), None)
-        if self.input_spec is not None:
-            check_inputs(self.input_spec, first, self.name)
+        spec = self.input_spec
+        if spec is not None and not (type(spec) is InputSpec and type(first) is Tensor and spec.problem(first) is None):
+            check_inputs(spec, first, self.name)
         outer_entry, outer_training = _calls.entry, _calls.training
         if outer_entry is None:
             _calls.entry = self

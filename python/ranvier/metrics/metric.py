@@ -177,8 +177,15 @@ class Mean(_Reduction):
     def __init__(self, name: str = "mean", dtype: str | None = None) -> None:
         super().__init__(dtype=dtype, name=name)
 
-    @no_grad()
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        scalar = isinstance(values, Tensor) and values.ndim == 0 and values.dtype in ("float32", "float64")
+        if scalar and isinstance(sample_weight, (int, float)):  # a step's loss
+            self._add(values, float(sample_weight), float(sample_weight))
+        else:
+            self._update(values, sample_weight)
+
+    @no_grad()
+    def _update(self, values: Any, sample_weight: Any) -> None:
         tensor = _as_values(values, self.dtype)
         if sample_weight is None:
             count = float(tensor.shape[0]) if tensor.ndim else 1.0

@@ -255,7 +255,7 @@ class Steps:
 
     def _outputs(self, y: Any, y_pred: Any, sample_weight: Any) -> Any:
         given = self._compile_loss.given if self._compile_loss is not None else None
-        return match_outputs(y, y_pred, sample_weight, getattr(self, "output_names", None), given)
+        return match_outputs(y, y_pred, sample_weight, self.output_names, given)
 
     # --- one step -------------------------------------------------------------------------------------
 

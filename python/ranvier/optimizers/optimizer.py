@@ -254,6 +254,9 @@ class Optimizer(Noticed):
         )
 
     def _known(self, grads: Sequence[Any], trainable_variables: Sequence[Tensor] | None) -> Sequence[Tensor]:
+        ours = self._trainable_variables
+        if trainable_variables is not None and len(grads) == len(ours) and same_objects(trainable_variables, ours):
+            return ours  # nearly every call
         kind = type(self).__name__
         if trainable_variables is None:
             if not self.built:
@@ -263,7 +266,7 @@ class Optimizer(Noticed):
             self.build(trainable_variables)
         if len(grads) != len(trainable_variables):
             raise ValueError(f"{kind}: {len(grads)} gradients for {len(trainable_variables)} variables")
-        for variable in () if same_objects(trainable_variables, self._trainable_variables) else trainable_variables:
+        for variable in trainable_variables:
             if id(variable) not in self._index:
                 raise ValueError(
                     f"{kind}: unknown variable {getattr(variable, 'path', variable)!r}; an optimizer steps the "
