@@ -65,7 +65,7 @@ def test_arguments_and_defaults(case: Case) -> None:
     ours = inspect.signature(getattr(rv.layers, case.layer).__init__).parameters
     theirs = inspect.signature(getattr(keras.layers, case.layer).__init__).parameters
     skipped = {"self", "kwargs", "args", "lora_rank", "lora_alpha", "quantization_config", "optional", "sparse"}
-    skipped |= {"dtype", "renorm", "renorm_clipping", "renorm_momentum"}
+    skipped |= {"dtype", "gptq_unpacked_column_size", "renorm", "renorm_clipping", "renorm_momentum"}
     names = [n for n in theirs if n not in skipped and n != "name"]
     assert [n for n in ours if n not in skipped and n != "name"] == names
     for name in names:

@@ -36,7 +36,7 @@ def test_gradients(case: Case) -> None:
     ours(mine if several else mine[0]), theirs(right if several else right[0])
     weights = [np.random.default_rng(i).uniform(0.2, 1.2, w.shape) for i, w in enumerate(ours.weights)]
     ours.set_weights(weights), theirs.set_weights(weights)
-    y, expected = ours(mine if several else mine[0]), theirs(right if several else right[0])
+    y, expected = (k(x if several else x[0], **case.call) for k, x in ((ours, mine), (theirs, right)))
     (expected * expected).sum().backward()
     found = rv.grad(rv.ops.sum(y * y), [*mine, *ours.trainable_weights])
     theirs_found = [x.grad for x in right] + [w.value.grad for w in theirs.trainable_weights]

@@ -5,6 +5,8 @@ from ranvier.layers.activations import LeakyReLU as LeakyReLU
 from ranvier.layers.activations import PReLU as PReLU
 from ranvier.layers.activations import ReLU as ReLU
 from ranvier.layers.activations import Softmax as Softmax
+from ranvier.layers.attention import AdditiveAttention as AdditiveAttention
+from ranvier.layers.attention import Attention as Attention
 from ranvier.layers.convolution import Conv1D as Conv1D
 from ranvier.layers.convolution import Conv2D as Conv2D
 from ranvier.layers.convolution_transpose import Conv1DTranspose as Conv1DTranspose
@@ -15,6 +17,7 @@ from ranvier.layers.core import Identity as Identity
 from ranvier.layers.core import Input as Input
 from ranvier.layers.core import InputLayer as InputLayer
 from ranvier.layers.core import Lambda as Lambda
+from ranvier.layers.einsum_dense import EinsumDense as EinsumDense
 from ranvier.layers.embedding import Embedding as Embedding
 from ranvier.layers.embedding import Masking as Masking
 from ranvier.layers.input_spec import InputSpec as InputSpec
@@ -38,6 +41,8 @@ from ranvier.layers.merging import maximum as maximum
 from ranvier.layers.merging import minimum as minimum
 from ranvier.layers.merging import multiply as multiply
 from ranvier.layers.merging import subtract as subtract
+from ranvier.layers.multi_head_attention import GroupedQueryAttention as GroupedQueryAttention
+from ranvier.layers.multi_head_attention import MultiHeadAttention as MultiHeadAttention
 from ranvier.layers.normalization import BatchNormalization as BatchNormalization
 from ranvier.layers.normalization import Rescaling as Rescaling
 from ranvier.layers.operation import Operation as Operation
@@ -93,6 +98,7 @@ Convolution1D = Conv1D
 Convolution1DTranspose = Conv1DTranspose
 SeparableConvolution1D = SeparableConv1D
 SeparableConvolution2D = SeparableConv2D
+GroupQueryAttention = GroupedQueryAttention
 MaxPool1D = MaxPooling1D
 AvgPool1D = AveragePooling1D
 GlobalAvgPool1D = GlobalAveragePooling1D
