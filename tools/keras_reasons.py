@@ -33,7 +33,7 @@ PLANNED = "not yet"
 # Parameters that Keras has and we do not, or that differ: regular expression -> why.
 PARAMETERS: list[tuple[str, str]] = [
     (r"lora_.*", "no low-rank adaptation"),
-    (r"quantization_config", "no quantisation"),
+    (r"quantization_config|gptq_.*", "no quantisation"),
     (r"renorm.*", "no batch renormalisation"),
     (r"sparse|ragged", "arrays are dense"),
     (r"tensor|input_tensor|optional", "inputs are always new and needed"),
