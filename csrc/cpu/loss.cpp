@@ -49,15 +49,20 @@ template <typename T>
 void softmax_cross_entropy_forward(ClassLabels<T> labels, const T* logits, T* losses, T* statistics, LossShape shape) {
   const int64_t n = shape.columns;
   parallel(0, shape.rows, grain_for(8 * n), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const T* z = logits + r * n;
-      const T peak = row_max(z, n);
-      const T logsum = T(::log(double(exp_and_sum<T, false>(z, nullptr, peak, n))));
-      statistics[2 * r] = peak;
-      statistics[2 * r + 1] = logsum;
-      losses[r] = labels.weights != nullptr ? weighted_loss(z, labels.weights + r * n, peak, logsum, labels, n)
-                                            : class_loss(z, class_of(labels, r), peak, logsum, labels.smoothing, n);
-    }
+    each_group<T>(begin, end, n, [&](int64_t first, int64_t count) {
+      T peaks[kWidth<T>], logsums[kWidth<T>];
+      store(peaks, row_maxima(logits + first * n, n, count));
+      store(logsums, log(exp_and_sums<T, false>(logits + first * n, nullptr, peaks, n, count)));
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t r = first + i;
+        const T* z = logits + r * n;
+        statistics[2 * r] = peaks[i];
+        statistics[2 * r + 1] = logsums[i];
+        losses[r] = labels.weights != nullptr
+                        ? weighted_loss(z, labels.weights + r * n, peaks[i], logsums[i], labels, n)
+                        : class_loss(z, class_of(labels, r), peaks[i], logsums[i], labels.smoothing, n);
+      }
+    });
   });
 }
 
@@ -145,14 +150,18 @@ template <typename T, Regression kKind>
 void regression_rows(T delta, const T* labels, const T* predictions, T* losses, LossShape shape) {
   const int64_t n = shape.columns;
   parallel(0, shape.rows, grain_for(n), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const T *t = labels + r * n, *y = predictions + r * n;
-      Vec<T> total{};  // lanes past the end have no error and cost nothing
-      each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED {
-        total += penalty<T, kKind>(load_some(y + i, left) - load_some(t + i, left), delta);
+    each_group<T>(begin, end, n, [&](int64_t first, int64_t count) {
+      Vec<T> parts[kWidth<T>];
+      each_part<T>(parts, count, [&](int64_t r) RANVIER_INLINED {
+        const T *t = labels + (first + r) * n, *y = predictions + (first + r) * n;
+        Vec<T> total{};  // lanes past the end have no error and cost nothing
+        each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED {
+          total += penalty<T, kKind>(load_some(y + i, left) - load_some(t + i, left), delta);
+        });
+        return total;
       });
-      losses[r] = sum_lanes<T>(total) / T(n);
-    }
+      store_some(losses + first, sum_each<T>(parts) / broadcast(T(n)), count);
+    });
   });
 }
 

@@ -93,9 +93,72 @@ RANVIER_INLINE void each_vector(int64_t n, const Body& body) {
   if (i < n) body(i, n - i);
 }
 
-// NaN if there is one in the row; -Inf for an empty row.
+// --- the lanes of many vectors joined at once ---------------------------------------------------------------
+
+template <int... kLane>
+struct LaneList {};
+template <int n>
+struct AllLanes;
+// clang-format off
+template <> struct AllLanes<2> { typedef LaneList<0, 1> List; };
+template <> struct AllLanes<4> { typedef LaneList<0, 1, 2, 3> List; };
+template <> struct AllLanes<8> { typedef LaneList<0, 1, 2, 3, 4, 5, 6, 7> List; };
+template <> struct AllLanes<16> { typedef LaneList<0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15> List; };
+// clang-format on
+
+// Of each block of 2 kHalf lanes of a, then of b, the first half (kFrom 0) or the second (kFrom kHalf).
+template <typename T, int kHalf, int kFrom, int... kLane>
+RANVIER_INLINE Vec<T> halves_of(Vec<T> a, Vec<T> b, LaneList<kLane...>) {
+#if __has_builtin(__builtin_shufflevector)
+  return __builtin_shufflevector(a, b, (kLane / kHalf * 2 * kHalf + kLane % kHalf + kFrom)...);
+#else
+  return __builtin_shuffle(a, b, IntVec<T>{(kLane / kHalf * 2 * kHalf + kLane % kHalf + kFrom)...});
+#endif
+}
+
+// Lane i of the result: the lanes of v[i] joined, lane j with lane j + half, as sum_lanes does. With kCount of the
+// width three instructions a vector, where one vector by itself costs dozens.
+template <typename T, int kCount = kWidth<T>, typename Join>
+RANVIER_INLINE Vec<T> join_each(const Vec<T>* v, const Join& join) {
+  if constexpr (kCount == 1) {
+    return v[0];
+  } else {
+    constexpr int kHalf = kWidth<T> / kCount;
+    typedef typename AllLanes<kWidth<T>>::List Lanes;
+    const Vec<T> a = join_each<T, kCount / 2>(v, join), b = join_each<T, kCount / 2>(v + kCount / 2, join);
+    return join(halves_of<T, kHalf, 0>(a, b, Lanes{}), halves_of<T, kHalf, kHalf>(a, b, Lanes{}));
+  }
+}
+
 template <typename T>
-T row_max(const T* x, int64_t n) {
+RANVIER_INLINE Vec<T> sum_each(const Vec<T>* v) {
+  return join_each<T>(v, [](Vec<T> a, Vec<T> b) RANVIER_INLINED { return a + b; });
+}
+
+// Rows that kernels take together: many short ones, whose sums and maxima are joined at once, or a long one, which
+// stays in L1 between its passes.
+template <typename T>
+RANVIER_INLINE int64_t rows_together(int64_t n) {
+  return n <= 256 ? kWidth<T> : 1;
+}
+
+// body(first, count) for groups of rows begin..end of n elements.
+template <typename T, typename Body>
+RANVIER_INLINE void each_group(int64_t begin, int64_t end, int64_t n, const Body& body) {
+  const int64_t group = rows_together<T>(n);
+  for (int64_t r = begin; r < end; r += group) body(r, min_of(group, end - r));
+}
+
+// part(r), a vector for each of `count` rows; the rest are zeros.
+template <typename T, typename Part>
+RANVIER_INLINE void each_part(Vec<T>* parts, int64_t count, const Part& part) {
+  for (int64_t r = 0; r < kWidth<T>; ++r) parts[r] = Vec<T>{};
+  for (int64_t r = 0; r < count; ++r) parts[r] = part(r);
+}
+
+// Lane by lane the largest of a row's vectors: NaN if there is one, -Inf for an empty row.
+template <typename T>
+RANVIER_INLINE Vec<T> row_max(const T* x, int64_t n) {
   constexpr int64_t w = kWidth<T>;
   Vec<T> best[4];
 #pragma GCC unroll 4
@@ -105,13 +168,22 @@ T row_max(const T* x, int64_t n) {
 #pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) best[k] = max(load(x + i + k * w), best[k]);
   }
-  for (; i < n; i += w) best[0] = max(load_padded<T>(x + i, min_of(w, n - i), -INFINITY), best[0]);
-  return max_lanes<T>(max(max(best[0], best[1]), max(best[2], best[3])));
+  for (; i + w <= n; i += w) best[0] = max(load(x + i), best[0]);
+  if (i < n) best[1] = max(load_padded<T>(x + i, n - i, -INFINITY), best[1]);
+  return max(max(best[0], best[1]), max(best[2], best[3]));
 }
 
-// The sum of exp(x - peak), which kKeep leaves in y. Its order depends on n and the vector width alone.
+// The maxima of `count` rows, a lane each.
+template <typename T>
+RANVIER_INLINE Vec<T> row_maxima(const T* x, int64_t n, int64_t count) {
+  Vec<T> parts[kWidth<T>];
+  each_part<T>(parts, count, [&](int64_t r) RANVIER_INLINED { return row_max(x + r * n, n); });
+  return join_each<T>(parts, [](Vec<T> a, Vec<T> b) RANVIER_INLINED { return max(b, a); });
+}
+
+// exp(x - peak), which kKeep leaves in y, summed lane by lane. Its order depends on n and the vector width alone.
 template <typename T, bool kKeep>
-T exp_and_sum(const T* x, T* y, T peak, int64_t n) {
+RANVIER_INLINE Vec<T> exp_and_sum(const T* x, T* y, T peak, int64_t n) {
   Vec<T> total{};
   int64_t i = 0;
   for (; i + kWidth<T> <= n; i += kWidth<T>) {
@@ -124,7 +196,16 @@ T exp_and_sum(const T* x, T* y, T peak, int64_t n) {
     if (kKeep) store_partial(y + i, e, n - i);
     total += first_lanes<T>(e, n - i);
   }
-  return sum_lanes<T>(total);
+  return total;
+}
+
+// The same for `count` rows, a sum in each lane; peaks has a lane for each too.
+template <typename T, bool kKeep>
+RANVIER_INLINE Vec<T> exp_and_sums(const T* x, T* y, const T* peaks, int64_t n, int64_t count) {
+  Vec<T> parts[kWidth<T>];
+  each_part<T>(parts, count,
+               [&](int64_t r) RANVIER_INLINED { return exp_and_sum<T, kKeep>(x + r * n, kKeep ? y + r * n : y, peaks[r], n); });
+  return sum_each<T>(parts);
 }
 
 }  // namespace

@@ -6,92 +6,137 @@ namespace ranvier {
 namespace RANVIER_ISA {
 namespace {
 
-// One row at a time through L1: maximum; exponentials and their sum; scale. Rows whose elements lie
-// apart (an axis before the last) are copied into a scratch row first.
+// A group of rows at a time through L1: maxima; exponentials and their sums; scale.
 template <typename T>
-void softmax_row(const T* x, T* y, int64_t n) {
-  const T peak = row_max(x, n);
-  const T scale = 1 / exp_and_sum<T, true>(x, y, peak, n);
-  for (int64_t i = 0; i < n; ++i) y[i] *= scale;
+void softmax_rows(const T* x, T* y, int64_t n, int64_t count) {
+  T peaks[kWidth<T>], scales[kWidth<T>];
+  store(peaks, row_maxima(x, n, count));
+  store(scales, T(1) / exp_and_sums<T, true>(x, y, peaks, n, count));
+  for (int64_t r = 0; r < count; ++r) {
+    const Vec<T> scale = broadcast(scales[r]);
+    T* row = y + r * n;
+    each_vector<T>(n, [&](int64_t i, int64_t left)
+                          RANVIER_INLINED { store_some(row + i, load_some(row + i, left) * scale, left); });
+  }
 }
 
 template <typename T>
-void log_softmax_row(const T* x, T* y, int64_t n) {
-  const T peak = row_max(x, n);
-  const T shift = T(::log(double(exp_and_sum<T, false>(x, y, peak, n))));
-  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - peak) - shift;
+void log_softmax_rows(const T* x, T* y, int64_t n, int64_t count) {
+  T peaks[kWidth<T>], shifts[kWidth<T>];
+  store(peaks, row_maxima(x, n, count));
+  store(shifts, log(exp_and_sums<T, false>(x, y, peaks, n, count)));
+  for (int64_t r = 0; r < count; ++r) {
+    const Vec<T> peak = broadcast(peaks[r]), shift = broadcast(shifts[r]);
+    each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED {
+      store_some(y + r * n + i, (load_some(x + r * n + i, left) - peak) - shift, left);
+    });
+  }
 }
 
 template <typename T>
-void softmax_row_backward(const T* y, const T* dy, T* dx, int64_t n) {
-  Vec<T> total{};
-  each_vector<T>(n, [&](int64_t i, int64_t left)
-                        RANVIER_INLINED { total = fma(load_some(y + i, left), load_some(dy + i, left), total); });
-  const T dot = sum_lanes<T>(total);
-  for (int64_t i = 0; i < n; ++i) dx[i] = y[i] * (dy[i] - dot);
-}
-
-template <typename T>
-void log_softmax_row_backward(const T* y, const T* dy, T* dx, int64_t n) {
-  Vec<T> total{};
-  each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED { total += load_some(dy + i, left); });
-  const Vec<T> sum = broadcast(sum_lanes<T>(total));
-  each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED {
-    store_some(dx + i, load_some(dy + i, left) - exp(load_some(y + i, left)) * sum, left);
+void softmax_rows_backward(const T* y, const T* dy, T* dx, int64_t n, int64_t count) {
+  Vec<T> parts[kWidth<T>];
+  each_part<T>(parts, count, [&](int64_t r) RANVIER_INLINED {
+    Vec<T> total{};
+    each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED {
+      total = fma(load_some(y + r * n + i, left), load_some(dy + r * n + i, left), total);
+    });
+    return total;
   });
+  T dots[kWidth<T>];
+  store(dots, sum_each<T>(parts));
+  for (int64_t r = 0; r < count; ++r) {
+    const Vec<T> dot = broadcast(dots[r]);
+    each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED {
+      const int64_t at = r * n + i;
+      store_some(dx + at, load_some(y + at, left) * (load_some(dy + at, left) - dot), left);
+    });
+  }
 }
 
 template <typename T>
-void gather_row(const T* from, T* to, Rows rows) {
-  for (int64_t c = 0; c < rows.columns; ++c) to[c] = from[c * rows.inner];
+void log_softmax_rows_backward(const T* y, const T* dy, T* dx, int64_t n, int64_t count) {
+  Vec<T> parts[kWidth<T>];
+  each_part<T>(parts, count, [&](int64_t r) RANVIER_INLINED {
+    Vec<T> total{};
+    each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED { total += load_some(dy + r * n + i, left); });
+    return total;
+  });
+  T sums[kWidth<T>];
+  store(sums, sum_each<T>(parts));
+  for (int64_t r = 0; r < count; ++r) {
+    const Vec<T> sum = broadcast(sums[r]);
+    each_vector<T>(n, [&](int64_t i, int64_t left) RANVIER_INLINED {
+      const int64_t at = r * n + i;
+      store_some(dx + at, load_some(dy + at, left) - exp(load_some(y + at, left)) * sum, left);
+    });
+  }
+}
+
+// Rows whose elements lie apart (an axis before the last): some adjacent ones are turned into rows of their own.
+template <typename T>
+void gather_rows(const T* from, T* to, Rows rows, int64_t count) {
+  for (int64_t c = 0; c < rows.columns; ++c) {
+    for (int64_t r = 0; r < count; ++r) to[r * rows.columns + c] = from[c * rows.inner + r];
+  }
 }
 
 template <typename T>
-void scatter_row(const T* from, T* to, Rows rows) {
-  for (int64_t c = 0; c < rows.columns; ++c) to[c * rows.inner] = from[c];
+void scatter_rows(const T* from, T* to, Rows rows, int64_t count) {
+  for (int64_t c = 0; c < rows.columns; ++c) {
+    for (int64_t r = 0; r < count; ++r) to[c * rows.inner + r] = from[r * rows.columns + c];
+  }
 }
 
-// Calls row(inputs..., output, columns) for each row; kInputs is 1 or 2.
-template <typename T, typename RowBody>
-void each_row(const T* a, const T* b, T* out, Rows rows, const RowBody& row) {
-  if (rows.columns == 0) return;
-  parallel(0, rows.outer * rows.inner, grain_for(8 * rows.columns), [&](int64_t begin, int64_t end) {
-    T* strip = rows.inner == 1
-                   ? nullptr
-                   : static_cast<T*>(thread_scratch(kScratchA, sizeof(T) * 3 * static_cast<uint64_t>(rows.columns)));
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t start = (r / rows.inner) * rows.columns * rows.inner + r % rows.inner;
-      if (rows.inner == 1) {
-        row(a + start, b == nullptr ? nullptr : b + start, out + start);
-        continue;
-      }
-      gather_row(a + start, strip, rows);
-      if (b != nullptr) gather_row(b + start, strip + rows.columns, rows);
-      row(strip, strip + rows.columns, strip + 2 * rows.columns);
-      scatter_row(strip + 2 * rows.columns, out + start, rows);
+// Calls body(inputs..., output, columns, count) for groups of rows.
+template <typename T, typename Body>
+void each_rows(const T* a, const T* b, T* out, Rows rows, const Body& body) {
+  const int64_t n = rows.columns;
+  if (n == 0) return;
+  if (rows.inner == 1) {
+    parallel(0, rows.outer, grain_for(8 * n), [&](int64_t begin, int64_t end) {
+      each_group<T>(begin, end, n, [&](int64_t r, int64_t count) {
+        body(a + r * n, b == nullptr ? nullptr : b + r * n, out + r * n, n, count);
+      });
+    });
+    return;
+  }
+  const int64_t strips = ceil_div(rows.inner, kWidth<T>), strip = n * kWidth<T>;
+  parallel(0, rows.outer * strips, grain_for(8 * strip), [&](int64_t begin, int64_t end) {
+    T* room = static_cast<T*>(thread_scratch(kScratchA, sizeof(T) * 3 * static_cast<uint64_t>(strip)));
+    for (int64_t u = begin; u < end; ++u) {
+      const int64_t first = u % strips * kWidth<T>, start = u / strips * n * rows.inner + first;
+      const int64_t wide = min_of(kWidth<T>, rows.inner - first);
+      gather_rows(a + start, room, rows, wide);
+      if (b != nullptr) gather_rows(b + start, room + strip, rows, wide);
+      each_group<T>(0, wide, n, [&](int64_t r, int64_t count) {
+        body(room + r * n, room + strip + r * n, room + 2 * strip + r * n, n, count);
+      });
+      scatter_rows(room + 2 * strip, out + start, rows, wide);
     }
   });
 }
 
 template <typename T>
 void forward(const T* x, T* y, Rows rows) {
-  each_row<T>(x, nullptr, y, rows, [&](const T* a, const T*, T* out) { softmax_row(a, out, rows.columns); });
+  each_rows<T>(x, nullptr, y, rows,
+               [](const T* a, const T*, T* out, int64_t n, int64_t count) { softmax_rows(a, out, n, count); });
 }
 
 template <typename T>
 void backward(const T* y, const T* dy, T* dx, Rows rows) {
-  each_row<T>(y, dy, dx, rows, [&](const T* a, const T* b, T* out) { softmax_row_backward(a, b, out, rows.columns); });
+  each_rows<T>(y, dy, dx, rows, softmax_rows_backward<T>);
 }
 
 template <typename T>
 void log_forward(const T* x, T* y, Rows rows) {
-  each_row<T>(x, nullptr, y, rows, [&](const T* a, const T*, T* out) { log_softmax_row(a, out, rows.columns); });
+  each_rows<T>(x, nullptr, y, rows,
+               [](const T* a, const T*, T* out, int64_t n, int64_t count) { log_softmax_rows(a, out, n, count); });
 }
 
 template <typename T>
 void log_backward(const T* y, const T* dy, T* dx, Rows rows) {
-  each_row<T>(y, dy, dx, rows,
-              [&](const T* a, const T* b, T* out) { log_softmax_row_backward(a, b, out, rows.columns); });
+  each_rows<T>(y, dy, dx, rows, log_softmax_rows_backward<T>);
 }
 
 }  // namespace

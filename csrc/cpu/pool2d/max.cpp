@@ -141,7 +141,7 @@ void max_forward_taps(const T* x, T* y, Index* places, const Pool2dShape& s) {
     const int64_t out = output_at(s, image, p, q);
     for (int64_t c = 0; c < s.channels; c += kWidth<T>) {
       const int64_t left = min_of(kWidth<T>, s.channels - c);
-      Best<T, kKeep> best;
+      Best<T, kKeep> best{};
       for (int64_t i = rows.begin; i < rows.end; ++i) {
         for (int64_t j = columns.begin; j < columns.end; ++j) {
           const Vec<T> candidate = load_some(x + input_at(s, image, i, j) + c, left);

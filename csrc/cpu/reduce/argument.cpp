@@ -20,13 +20,17 @@ struct ExtremeOf<T, false> {
   typedef Min<T> Op;
 };
 
+template <typename T>
+constexpr bool kFloating = T(0.5) != T(0);
+
+// --- rows of adjacent elements: floating ones by their extreme, then the first place that holds it --------------
+
 constexpr int64_t kSearch = 64;  // elements looked at together
 
-// A row of adjacent elements. Floating: the extreme first, by vectors, then the first place that holds it.
 template <typename T, bool kLargest>
 int64_t place_in_row(const T* row, int64_t n) {
   int64_t place = 0;
-  if constexpr (T(0.5) != T(0)) {
+  if constexpr (kFloating<T>) {
     typedef typename ExtremeOf<T, kLargest>::Op Op;
     const T extreme = n > kChunk ? reduce_long_row<T, Op>(row, n) : join_lanes<T, Op>(reduce_tree<T, Op>(row, n));
     const bool is_nan = extreme != extreme;
@@ -41,11 +45,149 @@ int64_t place_in_row(const T* row, int64_t n) {
   return place;
 }
 
-constexpr int64_t kArgumentColumns = 64;
+constexpr int64_t kShortRow = 256;  // short enough to be searched to its end
 
-// At most kArgumentColumns columns of n rows, all side by side: memory is read in its order.
+template <typename T>
+RANVIER_INLINE Vec<T> lane_numbers() {
+  Vec<T> numbers;
+  for (int i = 0; i < kWidth<T>; ++i) numbers[i] = T(i);
+  return numbers;
+}
+
+// The places in 1 <= count <= width short rows: the least number of an element that is the row's extreme. Where one
+// is NaN the extreme is NaN, and NaNs alone are hits.
 template <typename T, bool kLargest>
-void places_in_columns(const T* x, int32_t* y, int64_t n, int64_t stride, int64_t columns) {
+void places_in_short_rows(const T* x, int32_t* y, int64_t n, int64_t count) {
+  typedef typename ExtremeOf<T, kLargest>::Op Op;
+  T extremes[kWidth<T>], found[kWidth<T>];
+  store(extremes, reduce_rows_together<T, Op>(x, n, count));
+  const Vec<T> numbers = lane_numbers<T>(), none = broadcast(T(kShortRow));
+  Vec<T> places[kWidth<T>];
+  for (int64_t r = 0; r < kWidth<T>; ++r) {
+    places[r] = none;
+    if (r >= count) continue;
+    const Vec<T> extreme = broadcast(extremes[r]);
+    for (int64_t i = 0; i < n; i += kWidth<T>) {
+      const int64_t left = min_of(kWidth<T>, n - i);
+      const Vec<T> here = load_padded<T>(x + r * n + i, left, Op::kNeutral);
+      const Vec<T> place = select((here == extreme) | (here != here), numbers + T(i), none);
+      places[r] = select(place < places[r], place, places[r]);
+    }
+  }
+  store(found, join_each<T>(places, [](Vec<T> a, Vec<T> b) RANVIER_INLINED { return select(b < a, b, a); }));
+  for (int64_t r = 0; r < count; ++r) y[r] = static_cast<int32_t>(found[r]);
+}
+
+template <typename T, bool kLargest>
+void places_in_rows(const T* x, int32_t* y, int64_t n, int64_t rows) {
+  parallel(0, rows, grain_for(n), [&](int64_t begin, int64_t end) {
+    if constexpr (kFloating<T>) {
+      for (int64_t r = begin; n <= kShortRow && r < end; r += kWidth<T>) {
+        places_in_short_rows<T, kLargest>(x + r * n, y + r, n, min_of(kWidth<T>, end - r));
+      }
+      if (n <= kShortRow) return;
+    }
+    for (int64_t r = begin; r < end; ++r) y[r] = static_cast<int32_t>(place_in_row<T, kLargest>(x + r * n, n));
+  });
+}
+
+// --- columns: row after row against the best so far, so that memory is read in its order ------------------------
+
+constexpr int64_t kArgumentColumns = 1024;  // side by side: their best stay in L1
+constexpr int64_t kParts = 8;               // of the rows of one matrix, at most
+constexpr int64_t kRowsTogether = 4;        // met by a vector before its best are stored
+
+// The best of `columns` columns, and the rows that hold them, over rows begin..end.
+template <typename T, bool kLargest>
+struct BestRows {
+  T value[kArgumentColumns];
+  typename VecTypes<T>::Scalar row[kArgumentColumns];
+
+  RANVIER_INLINE void meet(const T* x, int64_t first_row, int64_t rows, int64_t stride, int64_t columns) {
+    for (int64_t i = 0; i < columns; i += kWidth<T>) {  // whole vectors: the arrays have room
+      const int64_t left = min_of(kWidth<T>, columns - i);
+      Vec<T> best = load(value + i);
+      IntVec<T> place;
+      memcpy(&place, row + i, sizeof(place));
+      for (int64_t r = 0; r < rows; ++r) {
+        const Vec<T> here = load_some(x + r * stride + i, left);
+        const IntVec<T> better = ~(kLargest ? here <= best : here >= best) & (best == best);
+        best = select(better, here, best);
+        place = better ? IntVec<T>{} + typename VecTypes<T>::Scalar(first_row + r) : place;
+      }
+      store(value + i, best);
+      memcpy(row + i, &place, sizeof(place));
+    }
+  }
+
+  void begin(const T* x, int64_t columns) {
+    for (int64_t i = 0; i < kArgumentColumns; ++i) {
+      value[i] = i < columns ? x[i] : T(0);
+      row[i] = 0;
+    }
+  }
+};
+
+// Rows begin..end of columns that lie side by side; few of them are folded, kFold rows as one, to fill the vectors.
+template <typename T, bool kLargest>
+void best_of_rows(const T* x, int64_t rows, int64_t stride, int64_t columns, BestRows<T, kLargest>& best) {
+  const bool folds = columns == stride && columns < kWidth<T> && rows >= kWidth<T>;
+  const int64_t fold = folds ? kWidth<T> : 1, wide = rows / fold;
+  best.begin(x, columns * fold);
+  int64_t r = 1;
+  for (; r + kRowsTogether <= wide; r += kRowsTogether) {
+    best.meet(x + r * fold * stride, r, kRowsTogether, fold * stride, fold * columns);
+  }
+  for (; r < wide; ++r) best.meet(x + r * fold * stride, r, 1, fold * stride, fold * columns);
+  for (int64_t i = 0; folds && i < columns; ++i) {  // the earliest of the best of each part, then the rows left over
+    T value = best.value[i];
+    int64_t row = best.row[i] * fold;
+    for (int64_t k = 1; k < fold; ++k) {
+      const T other = best.value[k * columns + i];
+      const int64_t at = best.row[k * columns + i] * fold + k;
+      const bool same = other == value || (other != other && value != value);
+      if (beats<T, kLargest>(other, value) || (same && at < row)) {
+        value = other;
+        row = at;
+      }
+    }
+    for (int64_t at = wide * fold; at < rows; ++at) {
+      if (!beats<T, kLargest>(x[at * stride + i], value)) continue;
+      value = x[at * stride + i];
+      row = at;
+    }
+    best.value[i] = value;
+    best.row[i] = static_cast<typename VecTypes<T>::Scalar>(row);
+  }
+}
+
+// n rows in parts, the later ones of which win where they are better.
+template <typename T, bool kLargest>
+void places_in_columns(const T* x, int32_t* y, int64_t n, int64_t stride, int64_t columns, bool alone) {
+  const int64_t each = ceil_div(n, alone ? max_of(1, min_of(kParts, n * columns / kChunk)) : 1);
+  const int64_t parts = ceil_div(n, each);
+  typedef BestRows<T, kLargest> Best;
+  Best* best = static_cast<Best*>(thread_scratch(kScratchA, sizeof(Best) * static_cast<uint64_t>(parts)));
+  parallel(0, parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) {
+      const int64_t rows = min_of(each, n - p * each);
+      best_of_rows<T, kLargest>(x + p * each * stride, rows, stride, columns, best[p]);
+    }
+  });
+  for (int64_t i = 0; i < columns; ++i) {
+    T value = best[0].value[i];
+    y[i] = static_cast<int32_t>(best[0].row[i]);
+    for (int64_t p = 1; p < parts; ++p) {
+      if (!beats<T, kLargest>(best[p].value[i], value)) continue;
+      value = best[p].value[i];
+      y[i] = static_cast<int32_t>(p * each + best[p].row[i]);
+    }
+  }
+}
+
+// Integers.
+template <typename T, bool kLargest>
+void integer_places_in_columns(const T* x, int32_t* y, int64_t n, int64_t stride, int64_t columns) {
   T best[kArgumentColumns];
   for (int64_t i = 0; i < columns; ++i) best[i] = x[i];
   for (int64_t i = 0; i < columns; ++i) y[i] = 0;
@@ -63,18 +205,20 @@ template <typename T, bool kLargest>
 void argument_of(const void* from, int32_t* y, Rows rows) {
   const T* x = static_cast<const T*>(from);
   const int64_t n = rows.columns;
-  if (rows.inner == 1) {
-    parallel(0, rows.outer, grain_for(n), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) y[r] = static_cast<int32_t>(place_in_row<T, kLargest>(x + r * n, n));
-    });
-    return;
-  }
-  const int64_t strips = ceil_div(rows.inner, kArgumentColumns);
-  parallel(0, rows.outer * strips, grain_for(n * kArgumentColumns), [&](int64_t begin, int64_t end) {
+  if (rows.inner == 1) return places_in_rows<T, kLargest>(x, y, n, rows.outer);
+  const int64_t strips = ceil_div(rows.inner, kArgumentColumns), units = rows.outer * strips;
+  const bool alone = units < 4;  // then rows are shared out, else the strips
+  parallel(0, units, alone ? units : grain_for(n * kArgumentColumns), [&](int64_t begin, int64_t end) {
     for (int64_t u = begin; u < end; ++u) {
       const int64_t o = u / strips, first = u % strips * kArgumentColumns;
-      places_in_columns<T, kLargest>(x + o * n * rows.inner + first, y + o * rows.inner + first, n, rows.inner,
-                                     min_of(kArgumentColumns, rows.inner - first));
+      const int64_t columns = min_of(kArgumentColumns, rows.inner - first);
+      const T* source = x + o * n * rows.inner + first;
+      int32_t* target = y + o * rows.inner + first;
+      if constexpr (kFloating<T>) {
+        places_in_columns<T, kLargest>(source, target, n, rows.inner, columns, alone);
+      } else {
+        integer_places_in_columns<T, kLargest>(source, target, n, rows.inner, columns);
+      }
     }
   });
 }
@@ -118,15 +262,17 @@ void logsumexp_of(const void* from, void* to, Rows rows) {
   T* y = static_cast<T*>(to);
   const int64_t n = rows.columns;
   parallel(0, rows.outer, grain_for(8 * n), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const T peak = join_lanes<T, Max<T>>(reduce_tree<T, Max<T>>(x + r * n, n));
-      if (peak == T(INFINITY)) {  // decay takes nothing above 0
-        y[r] = peak;
-        continue;
-      }
-      const T shift = isinf(peak) ? T(0) : peak;  // a row of -inf is log 0, not NaN
-      y[r] = shift + T(::log(double(sum_lanes<T>(exponential_sum(x + r * n, shift, n)))));
-    }
+    each_group<T>(begin, end, n, [&](int64_t first, int64_t count) {
+      const Vec<T> peak = reduce_rows_together<T, Max<T>>(x + first * n, n, count);
+      const IntVec<T> infinite = magnitude<T>(peak) == T(INFINITY);  // a row of -inf is log 0, not NaN
+      T shifts[kWidth<T>];
+      store(shifts, select(infinite, Vec<T>{}, peak));
+      Vec<T> parts[kWidth<T>];
+      each_part<T>(parts, count,
+                   [&](int64_t r) RANVIER_INLINED { return exponential_sum(x + (first + r) * n, shifts[r], n); });
+      const Vec<T> sum = load(shifts) + log(sum_each<T>(parts));
+      store_some(y + first, select(peak == T(INFINITY), peak, sum), count);  // decay takes nothing above 0
+    });
   });
 }
 

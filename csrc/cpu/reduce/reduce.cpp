@@ -102,7 +102,10 @@ void reduce_floats(const void* from, void* to, Rows rows) {
     for (int64_t o = 0; o < rows.outer; ++o) y[o] = reduce_long_row<T, Op>(x + o * n, n);
   } else if (rows.inner == 1) {
     parallel(0, rows.outer, grain_for(n), [&](int64_t begin, int64_t end) {
-      for (int64_t o = begin; o < end; ++o) y[o] = join_lanes<T, Op>(reduce_tree<T, Op>(x + o * n, n));
+      for (int64_t o = begin; o < end; o += kWidth<T>) {
+        const int64_t count = min_of(kWidth<T>, end - o);
+        store_some(y + o, reduce_rows_together<T, Op>(x + o * n, n, count), count);
+      }
     });
   } else {
     // Calls nested in this parallel loop run serially; with few outer rows it is they that are parallel.

@@ -87,6 +87,22 @@ T join_lanes(Vec<T> v) {
   return lanes[0];
 }
 
+// What 1 <= count <= width rows of n adjacent elements come to, a lane each.
+template <typename T, typename Op>
+Vec<T> reduce_rows_together(const T* x, int64_t n, int64_t count) {
+  const Vec<T> neutral = broadcast(Op::kNeutral);
+  Vec<T> rows[kWidth<T>];
+  if (n <= kWidth<T>) {
+    for (int64_t r = 0; r < count; ++r) {
+      rows[r] = Op::join_all(neutral, load_padded<T>(x + r * n, n, Op::kNeutral));
+    }
+  } else {
+    for (int64_t r = 0; r < count; ++r) rows[r] = reduce_tree<T, Op>(x + r * n, n);
+  }
+  for (int64_t r = count; r < kWidth<T>; ++r) rows[r] = neutral;
+  return join_each<T>(rows, [](Vec<T> a, Vec<T> b) RANVIER_INLINED { return Op::join_all(a, b); });
+}
+
 // --- columns: elements `stride` apart, a strip of kVecs vectors at a time ------------------------------
 
 template <typename T, int kVecs>
