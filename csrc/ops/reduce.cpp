@@ -86,10 +86,12 @@ Array reduce(const char* op, Reduction reduction, const Array& x, const Axes& ax
     const std::vector<Run> runs = runs_from_the_last(marked);
     std::vector<bool> done(x.rank(), false);
     Array from = x;
+    Reduction kind = reduction;
     for (const Run& run : runs) {
       const Rows rows = rows_of(x.shape(), run, done);
       Array to = &run == &runs.back() ? y : Array::empty({rows.outer, rows.inner}, dtype, x.device());
-      kernels.reduce.reduce(reduction, from.dtype(), from.raw(), to.raw(), rows);
+      kernels.reduce.reduce(kind, from.dtype(), from.raw(), to.raw(), rows);
+      if (kind == Reduction::Squares) kind = Reduction::Sum;  // those of the first run
       for (int i = run.begin; i < run.end; ++i) done[i] = true;
       from = to;
     }
@@ -110,15 +112,30 @@ Array min_forward(const Array& x, const Axes& axes, bool keepdims) {
   return reduce("min", Reduction::Min, x, axes, keepdims);
 }
 
-Array mean_forward(const Array& x, const Axes& axes, bool keepdims) {
-  check_floating("mean", "x", x);
-  Array y = reduce("mean", Reduction::Sum, x, axes, keepdims);
-  const std::vector<bool> marked = marked_axes("mean", x, axes);
+Array mean_of(const char* op, Reduction reduction, const Array& x, const Axes& axes, bool keepdims) {
+  check_floating(op, "x", x);
+  Array y = reduce(op, reduction, x, axes, keepdims);
+  const std::vector<bool> marked = marked_axes(op, x, axes);
   double count = 1;
   for (int i = 0; i < x.rank(); ++i) count *= marked[i] ? static_cast<double>(x.shape(i)) : 1.0;
-  dispatch_untyped("mean", x, [=](const KernelTable& kernels) mutable {
+  dispatch_untyped(op, x, [=](const KernelTable& kernels) mutable {
     kernels.reduce.mean_of_sum(y.dtype(), y.raw(), y.size(), count);
   });
+  return y;
+}
+
+Array mean_forward(const Array& x, const Axes& axes, bool keepdims) {
+  return mean_of("mean", Reduction::Sum, x, axes, keepdims);
+}
+Array mean_of_squares_forward(const Array& x, const Axes& axes, bool keepdims) {
+  return mean_of("mean_of_squares", Reduction::Squares, x, axes, keepdims);
+}
+
+Array norm_forward(const Array& x, const Axes& axes, bool keepdims) {
+  check_floating("norm", "x", x);
+  Array y = reduce("norm", Reduction::Squares, x, axes, keepdims);
+  dispatch_untyped("norm", x,
+                   [=](const KernelTable& kernels) mutable { kernels.reduce.root(y.dtype(), y.raw(), y.size()); });
   return y;
 }
 
@@ -177,6 +194,8 @@ void bind_reduce(py::module_& m) {
   reduction("max_forward", &max_forward);
   reduction("min_forward", &min_forward);
   reduction("mean_forward", &mean_forward);
+  reduction("mean_of_squares_forward", &mean_of_squares_forward);
+  reduction("norm_forward", &norm_forward);
   reduction("logsumexp_forward", &logsumexp_forward);
   m.def("argmax_forward", &argmax_forward, "x"_a, "axis"_a = py::none(), "keepdims"_a = false, releases_gil());
   m.def("argmin_forward", &argmin_forward, "x"_a, "axis"_a = py::none(), "keepdims"_a = false, releases_gil());

@@ -1,4 +1,4 @@
-// Reductions over any axes: sum, prod, max, min, mean; argmax and argmin; logsumexp.
+// Reductions over any axes: sum, prod, max, min, mean, norm, mean of squares; argmax and argmin; logsumexp.
 //
 // The order of a floating sum follows from the shape and the vector width alone: blocks are summed in a few
 // chains of vectors and combined as a balanced tree, so the error of n terms stays under
@@ -12,7 +12,7 @@
 
 namespace ranvier {
 
-enum class Reduction : uint8_t { Sum, Prod, Max, Min };
+enum class Reduction : uint8_t { Sum, Prod, Max, Min, Squares };  // Squares: the sum of them, of floats
 
 struct ReduceKernels {
   // x (outer, columns, inner) -> y (outer, inner). Integer and bool sums and products give int64.
@@ -22,6 +22,7 @@ struct ReduceKernels {
   // log sum exp over contiguous rows: x (outer, columns) -> y (outer).
   void (*logsumexp)(DType dtype, const void* x, void* y, Rows rows);
   void (*mean_of_sum)(DType dtype, void* y, int64_t count, double terms);  // in place, y / terms
+  void (*root)(DType dtype, void* y, int64_t count);                       // in place, sqrt(y)
 };
 
 }  // namespace ranvier

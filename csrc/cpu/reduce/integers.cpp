@@ -75,6 +75,7 @@ void reduce_by(Reduction reduction, const void* x, void* y, Rows rows) {
     case Reduction::Prod: return reduce_of<T, int64_t, IntProd>(x, y, rows, 1);
     case Reduction::Max: return reduce_of<T, T, IntMax>(x, y, rows, 0);
     case Reduction::Min: return reduce_of<T, T, IntMin>(x, y, rows, 0);
+    case Reduction::Squares: return;  // of floats alone
   }
 }
 

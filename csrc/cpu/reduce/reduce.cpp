@@ -30,17 +30,17 @@ void join_rows(const T* x, T* y, int64_t stride, int64_t columns) {
   int64_t c = 0;
   for (; c + w <= columns; c += w) {
     Vec<T> total = load(y + c);
-    for (int k = 0; k < kRows; ++k) total = Op::join_all(total, load(x + k * stride + c));
+    for (int k = 0; k < kRows; ++k) total = Op::join_all(total, Op::take(load(x + k * stride + c)));
     store(y + c, total);
   }
   for (; c < columns; ++c) {
-    for (int k = 0; k < kRows; ++k) y[c] = Op::join(y[c], x[k * stride + c]);
+    for (int k = 0; k < kRows; ++k) y[c] = Op::join(y[c], Op::take(x[k * stride + c]));
   }
 }
 
 template <typename T, typename Op>
 void reduce_wide_rows(const T* x, T* y, int64_t n, int64_t stride, int64_t columns) {
-  for (int64_t i = 0; i < columns; ++i) y[i] = x[i];
+  for (int64_t i = 0; i < columns; ++i) y[i] = Op::take(x[i]);
   int64_t r = 1;
   for (; r + 4 <= n; r += 4) join_rows<T, Op, 4>(x + r * stride, y, stride, columns);
   for (; r < n; ++r) join_rows<T, Op, 1>(x + r * stride, y, stride, columns);
@@ -72,7 +72,7 @@ void reduce_columns_in_parallel(const T* x, T* y, int64_t n, int64_t inner) {
       }
     }
   });
-  if (chunks > 1) reduce_columns<T, Op, 1>(partial, y, chunks, inner, 0, inner);
+  if (chunks > 1) reduce_columns<T, typename Op::Upper, 1>(partial, y, chunks, inner, 0, inner);
 }
 
 // Few columns would leave most lanes idle: fold k rows into one row of k * inner columns, then join the k.
@@ -85,7 +85,7 @@ void reduce_few_columns(const T* x, T* y, int64_t n, int64_t inner) {
   for (int64_t i = 0; i < inner; ++i) {
     T total = wide[i];
     for (int64_t j = 1; j < k; ++j) total = Op::join(total, wide[j * inner + i]);
-    for (int64_t r = folded * k; r < n; ++r) total = Op::join(total, x[r * inner + i]);
+    for (int64_t r = folded * k; r < n; ++r) total = Op::join(total, Op::take(x[r * inner + i]));
     y[i] = total;
   }
 }
@@ -127,6 +127,7 @@ void reduce_floats_by(Reduction reduction, const void* x, void* y, Rows rows) {
     case Reduction::Prod: return reduce_floats<T, Prod<T>>(x, y, rows);
     case Reduction::Max: return reduce_floats<T, Max<T>>(x, y, rows);
     case Reduction::Min: return reduce_floats<T, Min<T>>(x, y, rows);
+    case Reduction::Squares: return reduce_floats<T, Squares<T>>(x, y, rows);
   }
 }
 
@@ -151,10 +152,24 @@ void mean_of_sum(DType dtype, void* y, int64_t count, double terms) {
   (dtype == DType::Float32 ? divide_by<float> : divide_by<double>)(y, count, terms);
 }
 
+template <typename T>
+void root_of(void* values, int64_t count) {
+  T* y = static_cast<T*>(values);
+  parallel(0, count, grain_for(4), [&](int64_t begin, int64_t end) {
+    each_vector<T>(end - begin, [&](int64_t i, int64_t left) RANVIER_INLINED {
+      store_some(y + begin + i, sqrt(load_some(y + begin + i, left)), left);
+    });
+  });
+}
+
+void root(DType dtype, void* y, int64_t count) {
+  (dtype == DType::Float32 ? root_of<float> : root_of<double>)(y, count);
+}
+
 }  // namespace
 
 extern const ReduceKernels reduce_kernels;
-const ReduceKernels reduce_kernels = {reduce, reduce_argument, reduce_logsumexp, mean_of_sum};
+const ReduceKernels reduce_kernels = {reduce, reduce_argument, reduce_logsumexp, mean_of_sum, root};
 
 }  // namespace RANVIER_ISA
 }  // namespace ranvier

@@ -15,27 +15,43 @@ void reduce_integers(Reduction reduction, DType dtype, const void* x, void* y, R
 
 namespace {
 
-// What is reduced how: the neutral element, and two values into one (scalars or whole vectors).
+// What is reduced how: the neutral element, two values into one (scalars or whole vectors), and what an element
+// counts as. Partial results are joined further as Upper.
+template <typename Op>
+struct AsItIs {
+  typedef Op Upper;
+  template <typename V>
+  static RANVIER_INLINE V take(V v) {
+    return v;
+  }
+};
 template <typename T>
-struct Sum {
+struct Sum : AsItIs<Sum<T>> {
   static constexpr T kNeutral = 0;
   static RANVIER_INLINE T join(T a, T b) { return a + b; }
   static RANVIER_INLINE Vec<T> join_all(Vec<T> a, Vec<T> b) { return a + b; }
 };
 template <typename T>
-struct Prod {
+struct Prod : AsItIs<Prod<T>> {
   static constexpr T kNeutral = 1;
   static RANVIER_INLINE T join(T a, T b) { return a * b; }
   static RANVIER_INLINE Vec<T> join_all(Vec<T> a, Vec<T> b) { return a * b; }
 };
 template <typename T>
-struct Max {
+struct Max : AsItIs<Max<T>> {
   static constexpr T kNeutral = T(-INFINITY);
   static RANVIER_INLINE T join(T a, T b) { return scalar_max(a, b); }
   static RANVIER_INLINE Vec<T> join_all(Vec<T> a, Vec<T> b) { return max(b, a); }  // a: the longer chain
 };
 template <typename T>
-struct Min {
+struct Squares : Sum<T> {
+  template <typename V>
+  static RANVIER_INLINE V take(V v) {
+    return v * v;
+  }
+};
+template <typename T>
+struct Min : AsItIs<Min<T>> {
   static constexpr T kNeutral = T(INFINITY);
   static RANVIER_INLINE T join(T a, T b) { return scalar_min(a, b); }
   static RANVIER_INLINE Vec<T> join_all(Vec<T> a, Vec<T> b) { return min(b, a); }
@@ -62,10 +78,10 @@ Vec<T> reduce_block(const T* x, int64_t n) {
   for (int k = 0; k < 4; ++k) chain[k] = broadcast(Op::kNeutral);
   int64_t i = 0;
   for (; i + 4 * w <= n; i += 4 * w) {
-    for (int k = 0; k < 4; ++k) chain[k] = Op::join_all(chain[k], load(x + i + k * w));
+    for (int k = 0; k < 4; ++k) chain[k] = Op::join_all(chain[k], Op::take(load(x + i + k * w)));
   }
-  for (int k = 0; i + w <= n; i += w, ++k) chain[k] = Op::join_all(chain[k], load(x + i));
-  if (i < n) chain[3] = Op::join_all(chain[3], load_padded<T>(x + i, n - i, Op::kNeutral));
+  for (int k = 0; i + w <= n; i += w, ++k) chain[k] = Op::join_all(chain[k], Op::take(load(x + i)));
+  if (i < n) chain[3] = Op::join_all(chain[3], Op::take(load_padded<T>(x + i, n - i, Op::kNeutral)));
   return Op::join_all(Op::join_all(chain[0], chain[1]), Op::join_all(chain[2], chain[3]));
 }
 
@@ -94,7 +110,7 @@ Vec<T> reduce_rows_together(const T* x, int64_t n, int64_t count) {
   Vec<T> rows[kWidth<T>];
   if (n <= kWidth<T>) {
     for (int64_t r = 0; r < count; ++r) {
-      rows[r] = Op::join_all(neutral, load_padded<T>(x + r * n, n, Op::kNeutral));
+      rows[r] = Op::join_all(neutral, Op::take(load_padded<T>(x + r * n, n, Op::kNeutral)));
     }
   } else {
     for (int64_t r = 0; r < count; ++r) rows[r] = reduce_tree<T, Op>(x + r * n, n);
@@ -114,7 +130,7 @@ struct Strip {
 template <typename T, typename Op, int kVecs, bool kPartial>
 RANVIER_INLINE Strip<T, kVecs> load_strip(const T* x, int64_t width) {
   Strip<T, kVecs> strip;
-  for (int k = 0; k < kVecs; ++k) strip.v[k] = kPartial ? load_partial(x, width) : load(x + k * kWidth<T>);
+  for (int k = 0; k < kVecs; ++k) strip.v[k] = Op::take(kPartial ? load_partial(x, width) : load(x + k * kWidth<T>));
   return strip;
 }
 
@@ -145,7 +161,7 @@ T reduce_long_row(const T* x, int64_t n) {
       store(partial + c * w, reduce_tree<T, Op>(x + c * kChunk, min_of(kChunk, n - c * kChunk)));
     }
   });
-  return join_lanes<T, Op>(reduce_strip<T, Op, 1, false, 1>(partial, chunks, w, w).v[0]);
+  return join_lanes<T, Op>(reduce_strip<T, typename Op::Upper, 1, false, 1>(partial, chunks, w, w).v[0]);
 }
 
 }  // namespace

@@ -85,6 +85,27 @@ class Mean(Sum):
         return self.spread(dy / count) if count else self.spread(dy)  # nothing to spread over where count is 0
 
 
+class MeanOfSquares(_Reduction):
+    kernel = "mean_of_squares_forward"
+
+    def backward(self, dy: Tensor) -> Tensor:
+        x, _ = self.saved
+        count = math.prod(self.shape) // builtins.max(1, math.prod(self.kept))
+        return x * ranvier.ops.reshape(dy * (2 / count) if count else dy, self.kept)
+
+
+class Norm(_Reduction):
+    """The gradient at the zero vector is 0."""
+
+    kernel = "norm_forward"
+
+    def backward(self, dy: Tensor) -> Tensor:
+        x, y = self.saved
+        zero = y == 0.0
+        share = ranvier.ops.where(zero, 0.0, dy / ranvier.ops.where(zero, 1.0, y))
+        return x * ranvier.ops.reshape(share, self.kept)
+
+
 class _Extreme(_Reduction):
     """Elements that tie for the extreme share its gradient equally."""
 
@@ -264,8 +285,7 @@ def var(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     x = as_tensor(x)
     if _is_half(x):
         return _in_float32(var, x, axis, keepdims)
-    centred = x - mean(x, axis, keepdims=True)
-    return mean(centred * centred, axis, keepdims)
+    return MeanOfSquares.apply(x - mean(x, axis, keepdims=True), axes=_axes_of(axis), keepdims=keepdims)
 
 
 def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -280,7 +300,9 @@ def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     x = as_tensor(x)
     if _is_half(x):
         return _in_float32(std, x, axis, keepdims)
-    return _root(var(x, axis, keepdims), 2)
+    mean_of_x = mean(x, axis, keepdims=True)
+    count = math.prod(x.shape) // builtins.max(1, mean_of_x.size)
+    return Norm.apply(x - mean_of_x, axes=_axes_of(axis), keepdims=keepdims) / math.sqrt(count)
 
 
 def _root(x: Tensor, p: float) -> Tensor:
@@ -321,7 +343,9 @@ def norm(x: Any, ord: float | None = None, axis: Axis = None, keepdims: bool = F
     if not x.dtype.startswith("float"):
         x = ranvier.ops.cast(x, "float32")
     if ord is None or ord == 2:
-        return _root(sum(x * x, axis, keepdims), 2)
+        if _is_half(x):
+            return _in_float32(norm, x, ord, axis, keepdims)
+        return Norm.apply(x, axes=_axes_of(axis), keepdims=keepdims)
     size = ranvier.ops.abs(x)
     if ord == 1:
         return sum(size, axis, keepdims)

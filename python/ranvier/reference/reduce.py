@@ -13,7 +13,9 @@ __all__ = [
     "logsumexp_forward",
     "max_forward",
     "mean_forward",
+    "mean_of_squares_forward",
     "min_forward",
+    "norm_forward",
     "prod_forward",
     "sum_forward",
 ]
@@ -50,6 +52,14 @@ def mean_forward(x: np.ndarray, axes: Axes = None, keepdims: bool = False) -> np
     sides = x.shape if axes is None else [x.shape[axis] for axis in axes]
     count = x.dtype.type(np.prod(sides, dtype=np.float64))
     return x.sum(_axes(axes), keepdims=keepdims) / count
+
+
+def mean_of_squares_forward(x: np.ndarray, axes: Axes = None, keepdims: bool = False) -> np.ndarray:
+    return mean_forward(x * x, axes, keepdims)
+
+
+def norm_forward(x: np.ndarray, axes: Axes = None, keepdims: bool = False) -> np.ndarray:
+    return np.sqrt((x * x).sum(_axes(axes), keepdims=keepdims))
 
 
 def logsumexp_forward(x: np.ndarray, axes: Axes = None, keepdims: bool = False) -> np.ndarray:
