@@ -27,12 +27,26 @@ constexpr bool kFloating = T(0.5) != T(0);
 
 constexpr int64_t kSearch = 64;  // elements looked at together
 
+template <typename T>
+RANVIER_INLINE bool same_value(T a, T b) {
+  return a == b || (a != a && b != b);
+}
+
 template <typename T, bool kLargest>
 int64_t place_in_row(const T* row, int64_t n) {
   int64_t place = 0;
   if constexpr (kFloating<T>) {
     typedef typename ExtremeOf<T, kLargest>::Op Op;
-    const T extreme = n > kChunk ? reduce_long_row<T, Op>(row, n) : join_lanes<T, Op>(reduce_tree<T, Op>(row, n));
+    T extreme;
+    if (n > kChunk) {  // in the first chunk with this extreme
+      const T* partial = reduce_chunks<T, Op>(row, n);
+      extreme = join_chunks<T, Op>(partial, n);
+      int64_t lane = 0;
+      while (!same_value(partial[lane], extreme)) ++lane;
+      place = lane / kWidth<T> * kChunk;
+    } else {
+      extreme = join_lanes<T, Op>(reduce_tree<T, Op>(row, n));
+    }
     const bool is_nan = extreme != extreme;
     int32_t hits = 0;  // counted, not tested one by one: the count is a vector
     for (; hits == 0 && !is_nan && place + kSearch <= n; place += hits == 0 ? kSearch : 0) {
@@ -145,8 +159,7 @@ void best_of_rows(const T* x, int64_t rows, int64_t stride, int64_t columns, Bes
     for (int64_t k = 1; k < fold; ++k) {
       const T other = best.value[k * columns + i];
       const int64_t at = best.row[k * columns + i] * fold + k;
-      const bool same = other == value || (other != other && value != value);
-      if (beats<T, kLargest>(other, value) || (same && at < row)) {
+      if (beats<T, kLargest>(other, value) || (same_value(other, value) && at < row)) {
         value = other;
         row = at;
       }

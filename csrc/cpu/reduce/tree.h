@@ -60,6 +60,7 @@ struct Min : AsItIs<Min<T>> {
 // --- rows of adjacent elements ----------------------------------------------------------------------
 
 constexpr int64_t kBlock = 512;      // elements reduced straight on, in four chains of vectors
+constexpr int64_t kAhead = 8192;     // bytes asked for before they are read: processors by themselves look less far
 constexpr int64_t kChunk = 1 << 15;  // elements of one long row that a thread takes; a power of two blocks
 constexpr int64_t kRowBlock = 64;    // rows reduced straight on when columns are
 
@@ -78,7 +79,10 @@ Vec<T> reduce_block(const T* x, int64_t n) {
   for (int k = 0; k < 4; ++k) chain[k] = broadcast(Op::kNeutral);
   int64_t i = 0;
   for (; i + 4 * w <= n; i += 4 * w) {
-    for (int k = 0; k < 4; ++k) chain[k] = Op::join_all(chain[k], Op::take(load(x + i + k * w)));
+    for (int k = 0; k < 4; ++k) {
+      __builtin_prefetch(x + i + k * w + kAhead / static_cast<int64_t>(sizeof(T)));
+      chain[k] = Op::join_all(chain[k], Op::take(load(x + i + k * w)));
+    }
   }
   for (int k = 0; i + w <= n; i += w, ++k) chain[k] = Op::join_all(chain[k], Op::take(load(x + i)));
   if (i < n) chain[3] = Op::join_all(chain[3], Op::take(load_padded<T>(x + i, n - i, Op::kNeutral)));
@@ -151,8 +155,9 @@ Strip<T, kVecs> reduce_strip(const T* x, int64_t n, int64_t stride, int64_t widt
   return left;
 }
 
+// The lanes of each chunk of a long row, chunk after chunk.
 template <typename T, typename Op>
-T reduce_long_row(const T* x, int64_t n) {
+T* reduce_chunks(const T* x, int64_t n) {
   constexpr int64_t w = kWidth<T>;
   const int64_t chunks = ceil_div(n, kChunk);
   T* partial = static_cast<T*>(thread_scratch(kScratchA, sizeof(T) * static_cast<uint64_t>(chunks * w)));
@@ -161,7 +166,18 @@ T reduce_long_row(const T* x, int64_t n) {
       store(partial + c * w, reduce_tree<T, Op>(x + c * kChunk, min_of(kChunk, n - c * kChunk)));
     }
   });
-  return join_lanes<T, Op>(reduce_strip<T, typename Op::Upper, 1, false, 1>(partial, chunks, w, w).v[0]);
+  return partial;
+}
+
+template <typename T, typename Op>
+T join_chunks(const T* partial, int64_t n) {
+  constexpr int64_t w = kWidth<T>;
+  return join_lanes<T, Op>(reduce_strip<T, typename Op::Upper, 1, false, 1>(partial, ceil_div(n, kChunk), w, w).v[0]);
+}
+
+template <typename T, typename Op>
+T reduce_long_row(const T* x, int64_t n) {
+  return join_chunks<T, Op>(reduce_chunks<T, Op>(x, n), n);
 }
 
 }  // namespace
