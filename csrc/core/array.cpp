@@ -5,6 +5,7 @@
 #include "core/allocator.h"
 #include "core/error.h"
 #include "core/memory_pool.h"
+#include "core/parallel.h"
 #include "core/recording.h"
 
 namespace ranvier {
@@ -47,6 +48,30 @@ Storage::~Storage() {
 thread_local const MemoryPool* Borrowing::pool_ = nullptr;
 
 namespace {
+
+// Large fills and copies are shared by the threads.
+constexpr int64_t kShareBytes = int64_t{1} << 18;
+
+struct Bytes {
+  char* to;
+  const char* from;  // null: zeros
+};
+
+void move_bytes(void* to, const void* from, std::size_t count) {
+  Bytes bytes{static_cast<char*>(to), static_cast<const char*>(from)};
+  parallel_for(
+      0, static_cast<int64_t>(count), kShareBytes,
+      [](int64_t begin, int64_t end, void* context) {
+        const Bytes& b = *static_cast<const Bytes*>(context);
+        const std::size_t size = static_cast<std::size_t>(end - begin);
+        if (b.from == nullptr) {
+          std::memset(b.to + begin, 0, size);
+        } else {
+          std::memcpy(b.to + begin, b.from + begin, size);
+        }
+      },
+      &bytes);
+}
 
 // The same memory, not owned.
 std::shared_ptr<Storage> borrowed(const Storage& owner) {
@@ -101,13 +126,13 @@ Array Array::constant(Shape shape, DType dtype, Device device) {
 
 Array Array::zeros(Shape shape, DType dtype, Device device) {
   Array array = empty(std::move(shape), dtype, device);
-  run("zeros", [array]() mutable { std::memset(array.raw(), 0, array.bytes()); });
+  run("zeros", [array]() mutable { move_bytes(array.raw(), nullptr, array.bytes()); });
   return array;
 }
 
 Array Array::copy() const {
   Array copy = empty(shape_, dtype_, device());
-  run("copy", [from = *this, to = copy]() mutable { std::memcpy(to.raw(), from.raw(), from.bytes()); });
+  run("copy", [from = *this, to = copy]() mutable { move_bytes(to.raw(), from.raw(), from.bytes()); });
   return copy;
 }
 
