@@ -18,6 +18,18 @@ void gather_elements(const T* x, const int64_t* indices, T* y, TableShape s) {
 
 constexpr int64_t kAhead = 8;  // rows fetched before they are copied: their places follow no order
 
+// Short rows of a length known here: one or two moves each.
+template <int kBytes>
+void gather_short_rows(const char* x, const int64_t* indices, char* y, TableShape s) {
+  parallel(0, s.outer * s.count, grain_for(kBytes / 4), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end;) {
+      const int64_t outer = r / s.count, last = min_of(end, (outer + 1) * s.count);
+      const char* table = x + outer * s.rows * kBytes;
+      for (; r < last; ++r) memcpy(y + r * kBytes, table + indices[r - outer * s.count] * kBytes, kBytes);
+    }
+  });
+}
+
 void gather_rows(const char* x, const int64_t* indices, char* y, TableShape s, int64_t row_bytes) {
   parallel(0, s.outer * s.count, grain_for(row_bytes / 4), [&](int64_t begin, int64_t end) {
     int64_t outer = begin / s.count, j = begin % s.count;
@@ -44,7 +56,15 @@ void gather(const void* x, const int64_t* indices, void* y, TableShape s, int64_
   if (s.width == 1 && item_size == 8) {
     return gather_elements(static_cast<const uint64_t*>(x), indices, static_cast<uint64_t*>(y), s);
   }
-  gather_rows(static_cast<const char*>(x), indices, static_cast<char*>(y), s, s.width * item_size);
+  const char* from = static_cast<const char*>(x);
+  char* to = static_cast<char*>(y);
+  switch (s.width * item_size) {
+    case 8: return gather_short_rows<8>(from, indices, to, s);
+    case 16: return gather_short_rows<16>(from, indices, to, s);
+    case 32: return gather_short_rows<32>(from, indices, to, s);
+    case 64: return gather_short_rows<64>(from, indices, to, s);
+    default: return gather_rows(from, indices, to, s, s.width * item_size);
+  }
 }
 
 constexpr int64_t kColumns = 64;       // a thread's share of wide rows, or more
@@ -54,7 +74,14 @@ constexpr int64_t kSerialWork = 8192;  // elements below which one thread does a
 template <typename T>
 void add_rows(const T* updates, const int64_t* indices, T* y, TableShape s, int64_t begin_row, int64_t end_row,
               int64_t begin, int64_t end) {
+  const bool wide = s.width >= kColumns;
   for (int64_t j = 0; j < s.count; ++j) {
+    if (wide && j + kAhead < s.count && indices[j + kAhead] >= begin_row && indices[j + kAhead] < end_row) {
+      const T* later = y + indices[j + kAhead] * s.width + begin;  // the first lines of the part of a row
+      for (int64_t i = 0; i < min_of(end - begin, kColumns); i += 64 / int64_t(sizeof(T))) {
+        __builtin_prefetch(later + i, 1);
+      }
+    }
     if (indices[j] < begin_row || indices[j] >= end_row) continue;
     T* __restrict__ to = y + indices[j] * s.width;
     const T* __restrict__ from = updates + j * s.width;

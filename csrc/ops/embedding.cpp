@@ -19,13 +19,15 @@ namespace {
 
 // Copies row numbers, counting negative ones from the end where `wrap`; throws for one out of range.
 void check_rows(const char* op, const int64_t* given, int64_t count, int64_t rows, bool wrap, int64_t* wrapped) {
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t row = given[i];
-    if (row >= rows || row < (wrap ? -rows : 0)) {
-      throw ValueError(message(op, ": index ", row, " at position ", i, " is out of range for ", rows, " rows"));
-    }
-    if (wrapped != nullptr) wrapped[i] = row < 0 ? row + rows : row;
+  const int64_t least = wrap ? -rows : 0;
+  int64_t outside = 0;  // counted without a branch, so that the loop becomes vectors
+  for (int64_t i = 0; i < count; ++i) outside += (given[i] >= rows) | (given[i] < least);
+  for (int64_t i = 0; outside > 0; ++i) {
+    if (given[i] < rows && given[i] >= least) continue;
+    throw ValueError(message(op, ": index ", given[i], " at position ", i, " is out of range for ", rows, " rows"));
   }
+  if (wrapped == nullptr) return;
+  for (int64_t i = 0; i < count; ++i) wrapped[i] = given[i] < 0 ? given[i] + rows : given[i];
 }
 
 }  // namespace
