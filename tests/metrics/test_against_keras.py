@@ -259,6 +259,14 @@ def test_scores_at_the_ends() -> None:
     assert auc.result().item() == 0
 
 
+@pytest.mark.parametrize("thresholds", [0.3, [0.3, 0.7]])
+def test_a_score_does_not_exceed_its_own_value(thresholds: Any) -> None:
+    """In float32 0.3 is above 0.3 in float64; the comparison is in the scores' dtype, as in Keras."""
+    counts = metrics.TruePositives(thresholds=thresholds)
+    counts.update_state([1, 1], np.array([0.3, 0.7], "float32"))
+    assert np.atleast_1d(counts.result().numpy()).tolist() == ([1] if thresholds == 0.3 else [1, 0])
+
+
 def test_ties_and_missing_scores() -> None:
     """Of equal scores the first is among the highest; NaN exceeds no threshold."""
     metric = metrics.Recall(top_k=1)

@@ -115,8 +115,11 @@ class ThresholdMetric(Metric):
     def _bucket_of(self, scores: Tensor) -> Tensor:
         """How many thresholds each score exceeds; none for NaN."""
         count = len(self._levels)
-        if not self._even:
-            exceeded = ops.greater(ops.reshape(scores, (1, -1)), self._levels[:, None])
+        if not self._even:  # thresholds in the scores' dtype: a float32 score of 0.3 does not exceed 0.3
+            levels = as_tensor(self._levels, scores.dtype, scores.device)
+            if count == 1:
+                return ops.cast(ops.greater(scores, levels), "int32")
+            exceeded = ops.greater(ops.reshape(scores, (1, -1)), ops.reshape(levels, (-1, 1)))
             return ops.cast(ops.sum(ops.cast(exceeded, "float32"), 0), "int32")
         steps = ops.minimum(ops.where(ops.greater(scores, 0), scores, 0.0), 1.0) * float(count - 1)
         whole = ops.cast(steps, "int32")
