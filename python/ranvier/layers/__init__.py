@@ -55,6 +55,9 @@ from ranvier.layers.pooling_1d import AveragePooling1D as AveragePooling1D
 from ranvier.layers.pooling_1d import GlobalAveragePooling1D as GlobalAveragePooling1D
 from ranvier.layers.pooling_1d import GlobalMaxPooling1D as GlobalMaxPooling1D
 from ranvier.layers.pooling_1d import MaxPooling1D as MaxPooling1D
+from ranvier.layers.preprocessing import CategoryEncoding as CategoryEncoding
+from ranvier.layers.preprocessing import Discretization as Discretization
+from ranvier.layers.preprocessing import Normalization as Normalization
 from ranvier.layers.recurrent import GRU as GRU
 from ranvier.layers.recurrent import LSTM as LSTM
 from ranvier.layers.recurrent import SimpleRNN as SimpleRNN
@@ -91,6 +94,9 @@ from ranvier.layers.separable_convolution import DepthwiseConv1D as DepthwiseCon
 from ranvier.layers.separable_convolution import DepthwiseConv2D as DepthwiseConv2D
 from ranvier.layers.separable_convolution import SeparableConv1D as SeparableConv1D
 from ranvier.layers.separable_convolution import SeparableConv2D as SeparableConv2D
+from ranvier.layers.serialization import deserialize as deserialize
+from ranvier.layers.serialization import serialize as serialize
+from ranvier.layers.spectral_normalization import SpectralNormalization as SpectralNormalization
 from ranvier.layers.symbolic import KerasTensor as KerasTensor
 from ranvier.layers.up_sampling import UpSampling2D as UpSampling2D
 

@@ -242,7 +242,7 @@ class Dot(Layer):
 
 def _unit(x: Any, axis: int) -> Any:
     """``x`` over its length along ``axis``."""
-    return x / ops.sqrt(ops.maximum(ops.sum(x * x, axis, keepdims=True), 1e-12))
+    return x / ops.sqrt(ops.maximum(ops.sum(x * x, axis, keepdims=True), 1e-14))  # Keras: no length under 1e-7
 
 
 def _function(layer_class: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -260,7 +260,11 @@ multiply = _function(Multiply, "multiply")
 average = _function(Average, "average")
 maximum = _function(Maximum, "maximum")
 minimum = _function(Minimum, "minimum")
-concatenate = _function(Concatenate, "concatenate")
+
+
+def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
+    """``Concatenate(axis, **kwargs)(inputs)``."""
+    return Concatenate(axis, **kwargs)(inputs)
 
 
 def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:

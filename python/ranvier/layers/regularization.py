@@ -69,8 +69,10 @@ class SpatialDropout1D(Dropout):
     [[[2.0, 0.0, 2.0, 2.0], [2.0, 0.0, 2.0, 2.0]]]
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(rate, noise_shape=(None, 1, None), seed=seed, **kwargs)
+    def __init__(
+        self, rate: float, seed: int | None = None, name: str | None = None, dtype: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(rate, noise_shape=(None, 1, None), seed=seed, name=name, dtype=dtype, **kwargs)
         self.input_spec = InputSpec(ndim=3)
 
     def get_config(self) -> dict[str, Any]:
@@ -80,9 +82,17 @@ class SpatialDropout1D(Dropout):
 class SpatialDropout2D(Dropout):
     """Dropout of whole channels of images (N, H, W, C). Source: Keras ``SpatialDropout2D``."""
 
-    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         check_data_format("SpatialDropout2D", data_format)
-        super().__init__(rate, noise_shape=(None, 1, 1, None), seed=seed, **kwargs)
+        super().__init__(rate, noise_shape=(None, 1, 1, None), seed=seed, name=name, dtype=dtype, **kwargs)
         self.input_spec = InputSpec(ndim=4)
 
     def get_config(self) -> dict[str, Any]:
