@@ -25,6 +25,8 @@ class SpectralNormalization(Wrapper):
     np.float32(1.0)
     """
 
+    kernel: Any
+
     def __init__(self, layer: Any, power_iterations: int = 1, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
         if not power_iterations > 0:
