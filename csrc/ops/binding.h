@@ -1,4 +1,4 @@
-// What the op files share to talk to Python. With module.cpp they are the only files that see pybind11.
+// What the op files share to talk to Python. With module.cpp and csrc/tape they are the only files that see pybind11.
 #pragma once
 
 #include <pybind11/pybind11.h>
