@@ -187,7 +187,7 @@ def test_messages_name_layer_expected_found_and_origin() -> None:
         (lambda: layers.Conv2D(4, 3, padding="full"), "padding must be 'valid' or 'same'"),
         (lambda: layers.Conv2D(4, 3, strides=2, dilation_rate=2), "not supported together"),
         (lambda: layers.Conv2D(4, 3, groups=3), "divisible by groups"),
-        (lambda: layers.Dense(3, activation="rellu"), "Unknown activation: 'rellu'. Did you mean 'relu' .*Known: .*relu"),
+        (lambda: layers.Dense(3, activation="rellu"), "activation: 'rellu'. Did you mean 'relu' .*Known: .*relu"),
         (lambda: layers.Dense(3, kernel_initializer="glorot"), "Unknown initializer: 'glorot'"),
         (lambda: layers.Dense(3, kernel_regularizer="l3"), "Unknown regularizer"),
         (lambda: layers.Dense(3, dtype="mixed_float16"), "dtype must be 'float32' or 'float64'"),
