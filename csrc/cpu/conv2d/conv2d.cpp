@@ -137,7 +137,10 @@ void input_gradient(const T* dy, const T* w, const T* bias, T* dx, const Conv2dS
 
 template <typename T>
 void gradient_of_kernel(const T* x, const T* dy, T* dw, const Conv2dShape& shape) {
-  if (!is_pointwise(shape)) return kernel_gradient(x, dy, dw, shape);
+  constexpr int64_t kSmall = 4096;  // fewer elements of dw than that are no product of matrices: all is in the sums
+  if (!is_pointwise(shape) || shape.in_channels * shape.out_channels <= kSmall) {
+    return kernel_gradient(x, dy, dw, shape);
+  }
   GemmArguments<T> product = product_of<T>(shape.in_channels, shape.out_channels, pixels_of(shape));
   product.transpose_a = true;
   multiply(product, x, shape.in_channels, dy, shape.out_channels, dw);
