@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import ranvier as rv
-from ranvier.bench import OpBench, dtype, torch
+from ranvier.bench import OpBench, dtype, odd, torch
 
 
 def prepare(rows: int, channels: int, activation: str | None = None) -> dict[str, Any]:
@@ -52,6 +52,12 @@ SHAPES = (
     {"rows": 128, "channels": 512},
 )
 
+
+def drawn(rng: np.random.Generator) -> dict[str, Any]:
+    """Two rows at least: PyTorch refuses one."""
+    return {"rows": odd(rng, 3, 100_000), "channels": odd(rng, 1, 512)}
+
+
 BENCHES = [
     OpBench(
         name=f"batch_norm{' + relu' if activation else ''} training forward + backward",
@@ -59,6 +65,7 @@ BENCHES = [
         prepare=partial(prepare, activation=activation),
         flops=lambda rows, channels: 0,
         bytes=lambda rows, channels: 8 * 4 * rows * channels,
+        draw=drawn,
     )
     for activation in ("relu", None)
 ]
