@@ -98,6 +98,7 @@ from ranvier.layers.serialization import deserialize as deserialize
 from ranvier.layers.serialization import serialize as serialize
 from ranvier.layers.spectral_normalization import SpectralNormalization as SpectralNormalization
 from ranvier.layers.symbolic import KerasTensor as KerasTensor
+from ranvier.layers.text_vectorization import TextVectorization as TextVectorization
 from ranvier.layers.up_sampling import UpSampling2D as UpSampling2D
 
 Convolution1D = Conv1D
