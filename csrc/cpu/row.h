@@ -203,8 +203,9 @@ RANVIER_INLINE Vec<T> exp_and_sum(const T* x, T* y, T peak, int64_t n) {
 template <typename T, bool kKeep>
 RANVIER_INLINE Vec<T> exp_and_sums(const T* x, T* y, const T* peaks, int64_t n, int64_t count) {
   Vec<T> parts[kWidth<T>];
-  each_part<T>(parts, count,
-               [&](int64_t r) RANVIER_INLINED { return exp_and_sum<T, kKeep>(x + r * n, kKeep ? y + r * n : y, peaks[r], n); });
+  each_part<T>(parts, count, [&](int64_t r) RANVIER_INLINED {
+    return exp_and_sum<T, kKeep>(x + r * n, kKeep ? y + r * n : y, peaks[r], n);
+  });
   return sum_each<T>(parts);
 }
 
