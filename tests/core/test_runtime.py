@@ -150,6 +150,7 @@ def test_ctrl_c_ends_a_loop_of_ops_and_leaves_all_usable() -> None:
         import os, signal, threading, time
         import ranvier as rv
         rv.set_num_threads(2)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         try:
             for _ in range(10**9):

@@ -472,6 +472,15 @@ def test_nan_is_reported_and_training_goes_on() -> None:
 # --- Ctrl-C and threads -----------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def heard_ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also where the tests run in a shell's background, whose jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard_ctrl_c")
 def test_ctrl_c_stops_at_the_next_step_and_leaves_the_model_usable() -> None:
     x, y = toy(4000)
     model = dense_model()
