@@ -17,28 +17,29 @@ namespace {
 
 // What is reduced how: the neutral element, two values into one (scalars or whole vectors), and what an element
 // counts as. Partial results are joined further as Upper.
-template <typename Op>
 struct AsItIs {
-  typedef Op Upper;
   template <typename V>
   static RANVIER_INLINE V take(V v) {
     return v;
   }
 };
 template <typename T>
-struct Sum : AsItIs<Sum<T>> {
+struct Sum : AsItIs {
+  typedef Sum Upper;
   static constexpr T kNeutral = 0;
   static RANVIER_INLINE T join(T a, T b) { return a + b; }
   static RANVIER_INLINE Vec<T> join_all(Vec<T> a, Vec<T> b) { return a + b; }
 };
 template <typename T>
-struct Prod : AsItIs<Prod<T>> {
+struct Prod : AsItIs {
+  typedef Prod Upper;
   static constexpr T kNeutral = 1;
   static RANVIER_INLINE T join(T a, T b) { return a * b; }
   static RANVIER_INLINE Vec<T> join_all(Vec<T> a, Vec<T> b) { return a * b; }
 };
 template <typename T>
-struct Max : AsItIs<Max<T>> {
+struct Max : AsItIs {
+  typedef Max Upper;
   static constexpr T kNeutral = T(-INFINITY);
   static RANVIER_INLINE T join(T a, T b) { return scalar_max(a, b); }
   static RANVIER_INLINE Vec<T> join_all(Vec<T> a, Vec<T> b) { return max(b, a); }  // a: the longer chain
@@ -51,7 +52,8 @@ struct Squares : Sum<T> {
   }
 };
 template <typename T>
-struct Min : AsItIs<Min<T>> {
+struct Min : AsItIs {
+  typedef Min Upper;
   static constexpr T kNeutral = T(INFINITY);
   static RANVIER_INLINE T join(T a, T b) { return scalar_min(a, b); }
   static RANVIER_INLINE Vec<T> join_all(Vec<T> a, Vec<T> b) { return min(b, a); }
