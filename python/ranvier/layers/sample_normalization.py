@@ -12,6 +12,7 @@ from ranvier.layers.layer import Layer
 from ranvier.saving.registry import serialize_object
 
 _PARTS = ("initializer", "regularizer", "constraint")
+_SHARED = tuple(f"{weight}_{part}" for part in _PARTS for weight in ("beta", "gamma"))
 
 
 class _SampleNormalization(Layer):
@@ -78,14 +79,8 @@ class LayerNormalization(_SampleNormalization):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        parts = {
-            "beta_initializer": beta_initializer,
-            "gamma_initializer": gamma_initializer,
-            "beta_regularizer": beta_regularizer,
-            "gamma_regularizer": gamma_regularizer,
-            "beta_constraint": beta_constraint,
-            "gamma_constraint": gamma_constraint,
-        }
+        given = locals()
+        parts = {name: given[name] for name in _SHARED}
         if kwargs.pop("rms_scaling", False):
             raise ValueError("LayerNormalization: rms_scaling is no longer Keras's; use RMSNormalization")
         super().__init__(epsilon, center, scale, parts, **kwargs)
@@ -136,14 +131,8 @@ class GroupNormalization(_SampleNormalization):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        parts = {
-            "beta_initializer": beta_initializer,
-            "gamma_initializer": gamma_initializer,
-            "beta_regularizer": beta_regularizer,
-            "gamma_regularizer": gamma_regularizer,
-            "beta_constraint": beta_constraint,
-            "gamma_constraint": gamma_constraint,
-        }
+        given = locals()
+        parts = {name: given[name] for name in _SHARED}
         super().__init__(epsilon, center, scale, parts, **kwargs)
         self.groups = groups
         self.axis = axis

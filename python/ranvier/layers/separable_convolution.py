@@ -22,6 +22,27 @@ from ranvier.saving.registry import serialize_object
 
 _MODULES = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}
 
+# The options of the weights, in the order of the configuration.
+_DEPTHWISE = (
+    "depthwise_initializer",
+    "bias_initializer",
+    "depthwise_regularizer",
+    "bias_regularizer",
+    "depthwise_constraint",
+    "bias_constraint",
+)
+_SEPARABLE = (
+    "depthwise_initializer",
+    "pointwise_initializer",
+    "bias_initializer",
+    "depthwise_regularizer",
+    "pointwise_regularizer",
+    "bias_regularizer",
+    "depthwise_constraint",
+    "pointwise_constraint",
+    "bias_constraint",
+)
+
 
 class _Depthwise(Layer):
     """What both share: the window, the options of the weights (``depthwise_initializer``, ...), the depthwise pass."""
@@ -156,14 +177,8 @@ class DepthwiseConv1D(_DepthwiseConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        options = {
-            "depthwise_initializer": depthwise_initializer,
-            "bias_initializer": bias_initializer,
-            "depthwise_regularizer": depthwise_regularizer,
-            "bias_regularizer": bias_regularizer,
-            "depthwise_constraint": depthwise_constraint,
-            "bias_constraint": bias_constraint,
-        }
+        given = locals()
+        options = {name: given[name] for name in _DEPTHWISE}
         super().__init__(
             kernel_size,
             strides,
@@ -210,14 +225,8 @@ class DepthwiseConv2D(_DepthwiseConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        options = {
-            "depthwise_initializer": depthwise_initializer,
-            "bias_initializer": bias_initializer,
-            "depthwise_regularizer": depthwise_regularizer,
-            "bias_regularizer": bias_regularizer,
-            "depthwise_constraint": depthwise_constraint,
-            "bias_constraint": bias_constraint,
-        }
+        given = locals()
+        options = {name: given[name] for name in _DEPTHWISE}
         super().__init__(
             kernel_size,
             strides,
@@ -300,17 +309,8 @@ class SeparableConv1D(_SeparableConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        options = {
-            "depthwise_initializer": depthwise_initializer,
-            "pointwise_initializer": pointwise_initializer,
-            "bias_initializer": bias_initializer,
-            "depthwise_regularizer": depthwise_regularizer,
-            "pointwise_regularizer": pointwise_regularizer,
-            "bias_regularizer": bias_regularizer,
-            "depthwise_constraint": depthwise_constraint,
-            "pointwise_constraint": pointwise_constraint,
-            "bias_constraint": bias_constraint,
-        }
+        given = locals()
+        options = {name: given[name] for name in _SEPARABLE}
         super().__init__(
             filters,
             kernel_size,
@@ -361,17 +361,8 @@ class SeparableConv2D(_SeparableConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        options = {
-            "depthwise_initializer": depthwise_initializer,
-            "pointwise_initializer": pointwise_initializer,
-            "bias_initializer": bias_initializer,
-            "depthwise_regularizer": depthwise_regularizer,
-            "pointwise_regularizer": pointwise_regularizer,
-            "bias_regularizer": bias_regularizer,
-            "depthwise_constraint": depthwise_constraint,
-            "pointwise_constraint": pointwise_constraint,
-            "bias_constraint": bias_constraint,
-        }
+        given = locals()
+        options = {name: given[name] for name in _SEPARABLE}
         super().__init__(
             filters,
             kernel_size,
