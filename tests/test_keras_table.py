@@ -26,6 +26,11 @@ def table() -> Any:
     return module
 
 
+def test_applications_are_keras_s(table: Any) -> None:
+    equal, different, absent = table.compare("applications")
+    assert equal and not different and table.PLANNED not in absent.values()
+
+
 @pytest.mark.parametrize("family", FINISHED)
 def test_finished_families_are_keras_s(table: Any, family: str) -> None:
     equal, different, absent = table.compare(family)

@@ -26,6 +26,7 @@ ABSENT: list[tuple[str, str, str]] = [
     ("utils", r"bounding_boxes", "no bounding boxes"),
     ("utils", r"legacy", "Keras 2's configurations"),
     ("utils", r"get_source_inputs", "`Model.inputs` tells"),
+    ("applications", r"[cC]onv[nN]e[xX]t.*|[eE]fficient.*|MobileNetV3.*|mobilenet_v3", "not in the course"),
     ("utils", r".*interactive_logging.*", "`fit(verbose=...)` decides; the bar knows a terminal"),
 ]  # fmt: skip
 PLANNED = "not yet"
@@ -67,5 +68,8 @@ BEHAVIOUR: list[tuple[str, str, str]] = [
     ("utils", "timeseries_dataset_from_array", "gives a `PyDataset` whatever `format` says"),
     ("utils", "get_file", "a damaged or wrong file never takes the place of a right one; unpacking an archive that reaches outside is an error"),
     ("utils", "get_custom_objects", "the dictionary that `rv.saving` reads"),
+    ("applications", "every network", "layer names, shapes, order and weights are Keras's; `input_tensor` must be symbolic; also `SqueezeNet` and `LeNet5`, which Keras has not"),
+    ("applications", "NASNetMobile", "works; Keras refuses it on PyTorch"),
+    ("applications", "preprocess_input", "leaves the array that it is given as it is"),
     ("utils", "clear_session", "only restarts automatic names: there is no other global state"),
 ]  # fmt: skip

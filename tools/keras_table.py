@@ -24,7 +24,7 @@ from keras_reasons import ABSENT, BEHAVIOUR, PARAMETERS, PLANNED
 PAGE = Path(__file__).parent.parent / "docs" / "keras.md"
 FAMILIES = (
     "layers", "optimizers", "optimizers.schedules", "losses", "metrics", "callbacks", "initializers", "regularizers",
-    "constraints", "utils",
+    "constraints", "utils", "applications",
 )  # fmt: skip
 Parameters = dict[str, Any]
 

@@ -2,6 +2,7 @@
 
 from ranvier import _core as _core
 from ranvier import activations as activations
+from ranvier import applications as applications
 from ranvier import autograd as autograd
 from ranvier import callbacks as callbacks
 from ranvier import config as config

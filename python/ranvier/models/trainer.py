@@ -249,11 +249,13 @@ class Trainer(Steps):
 
         saving.save_weights(self, filepath, overwrite)
 
-    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-        """Reads the weights of a ``.rv`` file into this model; see ``rv.saving.load_weights``."""
+    def load_weights(
+        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
+    ) -> None:
+        """Reads the weights of a ``.rv`` file, or Keras's ``.h5``, into this model; see ``rv.saving.load_weights``."""
         from ranvier import saving
 
-        saving.load_weights(self, filepath, skip_mismatch)
+        saving.load_weights(self, filepath, skip_mismatch, by_name)
 
     # --- helpers --------------------------------------------------------------------------------------------
 

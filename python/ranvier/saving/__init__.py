@@ -1,6 +1,7 @@
 """Saved models and weights, configurations of objects, and the registry of custom ones."""
 
 from ranvier.saving.file import check_path as check_path
+from ranvier.saving.keras_h5 import load_keras_h5 as load_keras_h5
 from ranvier.saving.model import load_model as load_model
 from ranvier.saving.model import load_weights as load_weights
 from ranvier.saving.model import save_model as save_model

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ranvier import _tree, losses, metrics
 from ranvier.saving import file
+from ranvier.saving.keras_h5 import load_keras_h5
 from ranvier.saving.registry import CustomObjectScope, deserialize_object, serialize_object
 from ranvier.tensor import Tensor
 
@@ -90,16 +91,23 @@ def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool
     file.write(path, _named("weights", model.weights), {"kind": "weights"})
 
 
-def load_weights(model: Model, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
+def load_weights(
+    model: Model, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
+) -> None:
     """Reads the weights of a file written by ``save`` or ``save_weights`` into a model of the same shapes.
 
     Weights are matched by their order; nothing changes unless all fit (or ``skip_mismatch`` skips those that do
-    not, with a warning). Raises ValueError that names the file for one that is damaged or does not fit.
+    not, with a warning). A ``.h5`` file is one of Keras's, see ``load_keras_h5``; ``by_name`` is for such. Raises
+    ValueError that names the file for one that is damaged or does not fit.
     """
-    path = file.check_path("load_weights", filepath)
-    _, tensors = file.read(path)
     if not model.built:
         raise ValueError(f"load_weights: model {model.name!r} has no weights yet; build it or call it on data first")
+    if str(filepath).endswith((".h5", ".hdf5")):
+        return load_keras_h5(model, filepath, skip_mismatch, by_name)
+    if by_name:
+        raise ValueError("load_weights: by_name is for Keras's .h5 files; .rv files are matched by order")
+    path = file.check_path("load_weights", filepath)
+    _, tensors = file.read(path)
     _assign(path, f"model {model.name!r}", model.weights, _grouped("weights", tensors), skip_mismatch)
 
 

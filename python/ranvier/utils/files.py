@@ -26,7 +26,8 @@ def _hasher(algorithm: str, expected: str) -> Any:
     return hashlib.md5() if md5 else hashlib.sha256()
 
 
-def _hash_of(path: Path, algorithm: str, expected: str) -> str:
+def hash_of(path: Path, algorithm: str, expected: str) -> str:
+    """A file's hash in hex, by ``algorithm``; "auto": SHA-256 if ``expected`` has its length, else MD5."""
     found = _hasher(algorithm, expected)
     with open(path, "rb") as file:
         while part := file.read(CHUNK_BYTES):
@@ -124,7 +125,7 @@ def get_file(
     name, unpacked = _names(os.fspath(fname) if fname else None, origin, extract or untar)
     target = folder / name
     there = target.is_file() and not force_download
-    if there and file_hash is not None and _hash_of(target, hash_algorithm, file_hash) != file_hash.lower():
+    if there and file_hash is not None and hash_of(target, hash_algorithm, file_hash) != file_hash.lower():
         there = False  # incomplete or outdated
     if not there:
         _fetch(origin, target, file_hash, hash_algorithm)
@@ -145,7 +146,7 @@ def _fetch(origin: str, target: Path, file_hash: str | None, algorithm: str) -> 
         except OSError as error:
             raise OSError(f"get_file: {origin} could not be downloaded: {error}") from error
         if file_hash is not None:
-            found = _hash_of(temporary, algorithm, file_hash)
+            found = hash_of(temporary, algorithm, file_hash)
             if found != file_hash.lower():
                 raise ValueError(f"get_file: {origin} has the wrong content: hash {found}, expected {file_hash}")
         os.replace(temporary, target)
