@@ -41,9 +41,9 @@ def test_what_utils_lacks_has_a_reason(table: Any) -> None:
     _, different, absent = table.compare("utils")
     without = {name for name, why in absent.items() if why == table.PLANNED}
     assert not different
-    # These come with the data pipelines and the drawing of models.
+    # These come with the data pipelines.
     assert without <= {
-        "image_dataset_from_directory", "text_dataset_from_directory", "model_to_dot", "plot_model",
+        "image_dataset_from_directory", "text_dataset_from_directory",
     }  # fmt: skip
 
 

@@ -84,3 +84,41 @@ def test_keras_configuration_is_understood(make: Any) -> None:
     theirs = make(keras)
     ours = rv.models.model_from_json(theirs.to_json())
     assert [tuple(w.shape) for w in ours.weights] == [tuple(w.shape) for w in theirs.weights]
+
+
+def nested(k: Any) -> Any:
+    layers = k.layers
+    inner = k.Sequential([k.Input((6,)), layers.Dense(3), layers.Dropout(0.5), layers.Dense(2)], name="inner")
+    a, b = k.Input((4,), name="first_of_the_inputs"), k.Input((4, 2), name="b")
+    inner.trainable = False
+    outer = k.Model(
+        a, inner(layers.Dense(6, name="a_name_that_is_too_long_for_its_column_in_the_table")(a)), name="outer"
+    )
+    joined = layers.Concatenate()([outer(a), layers.LSTM(3)(b), layers.Flatten()(b)])
+    return k.Model([a, b], [layers.Dense(1)(joined), layers.BatchNormalization()(joined)], name="model")
+
+
+@pytest.mark.parametrize("make", [convnet, residual, nested])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"expand_nested": True, "show_trainable": True},
+        {"line_length": 70, "positions": [0.3, 0.5, 0.7, 1.0]},
+        {"layer_range": ("conv2d.*", "dense.*")},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("columns", ["80", "140"])
+def test_summary_is_keras_s(make: Any, options: dict[str, Any], columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    if make is nested and "layer_range" in options:
+        options = {"layer_range": ("outer", "flatten")}
+    if make is convnet and "positions" in options:
+        options = {"line_length": 60, "positions": [0.4, 0.7, 1.0]}
+    texts = []
+    for k in (rv, keras):
+        k.utils.clear_session()
+        make(k).summary(print_fn=texts.append, **options)
+    ours, theirs = ([line.rstrip() for line in text.strip("\n").splitlines()] for text in texts)
+    assert ours == theirs

@@ -48,7 +48,8 @@ def _output_shape(layer: Layer) -> str:
     return shapes[0] if len(shapes) == 1 else str(_tree.map_structure(lambda t: t.shape, outputs))
 
 
-def _type_name(layer: Layer) -> str:
+def type_name(layer: Layer) -> str:
+    """A layer's class as Keras names it."""
     function = getattr(layer, "function", None)
     if isinstance(function, str):  # an op: named as Keras names its operation
         return "".join(part.capitalize() for part in function.split("_"))
@@ -83,7 +84,7 @@ def _is_sequential(model: Any) -> bool:
 
 def _rows(layer: Layer, level: int, expand: bool, relevant: set[int] | None, trainable: bool) -> list[list[str]]:
     prefix = "   " * level + "└ " if level else ""
-    fields = [f"{prefix}{layer.name} ({_type_name(layer)})", _output_shape(layer), _parameters(layer)]
+    fields = [f"{prefix}{layer.name} ({type_name(layer)})", _output_shape(layer), _parameters(layer)]
     if relevant is not None:
         fields.append(_connections(layer, relevant))
     if trainable:
@@ -96,15 +97,14 @@ def _rows(layer: Layer, level: int, expand: bool, relevant: set[int] | None, tra
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most ``width``, broken at spaces where there are any."""
-    lines: list[str] = []
-    while len(text) > width:
-        cut = text.rfind(" ", 1, width + 1)
-        if cut <= 0 or not text[:cut].strip():
-            cut = width
-        lines.append(text[:cut].rstrip())
-        text = text[cut:].lstrip()
-    return [*lines, text]
+    """Lines of at most ``width``, broken at spaces; a word that is too long has a line of its own, cut short."""
+    lines = [""]
+    for word in re.findall(r"\s*\S+", text):
+        if len(lines[-1] + word) > width and lines[-1]:
+            lines.append(word.lstrip())
+        else:
+            lines[-1] += word
+    return [line if len(line) <= width else line[: width - 1] + "…" for line in lines]
 
 
 def _shown(model: Any) -> list[Layer]:
@@ -116,8 +116,11 @@ def _table(header: list[str], rows: list[list[str]], widths: list[int], alignmen
     def cells(row: list[str], bar: str) -> list[str]:
         columns = [_wrapped(text, width) for text, width in zip(row, widths, strict=True)]
         lines = []
-        for i in range(max(len(column) for column in columns)):
-            texts = [column[i] if i < len(column) else "" for column in columns]
+        height = max(len(column) for column in columns)
+        for column in columns:  # titles stand at the bottom of their cells, all else at the top
+            empty = [""] * (height - len(column))
+            column[:] = empty + column if bar == "┃" else column + empty
+        for texts in zip(*columns, strict=True):
             placed = [format(t, f"{a}{w}") for t, a, w in zip(texts, alignment, widths, strict=True)]
             lines.append(bar + bar.join(f" {t} " for t in placed) + bar)
         return lines
@@ -167,9 +170,10 @@ def summary_lines(
     if show_trainable:
         header, alignment = [*header, "Trainable"], alignment + "^"
         positions, length = [*(p * 0.9 for p in positions), 1.0], length + 12
-    length = line_length or min(length, shutil.get_terminal_size((120, 24)).columns - 4)
+    length = line_length or min(length, shutil.get_terminal_size().columns - 4)
     edges = [0, *(int(p * length) for p in positions)]
     widths = [b - a - 3 for a, b in pairwise(edges)]
+    widths[-2] -= 1  # the last rule's place; Keras's table takes it from here
     if min(widths) < 4:
         raise ValueError(f"summary: {length} columns are too few for the table")
     layers = _in_range(_shown(model), layer_range)

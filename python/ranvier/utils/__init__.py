@@ -19,6 +19,8 @@ from ranvier.utils.objects import get_registered_name as get_registered_name
 from ranvier.utils.objects import get_registered_object as get_registered_object
 from ranvier.utils.objects import register_keras_serializable as register_keras_serializable
 from ranvier.utils.objects import serialize_keras_object as serialize_keras_object
+from ranvier.utils.plotting import model_to_dot as model_to_dot
+from ranvier.utils.plotting import plot_model as plot_model
 from ranvier.utils.progress import Progbar as Progbar
 from ranvier.utils.py_dataset import PyDataset as PyDataset
 from ranvier.utils.sequences import pack_x_y_sample_weight as pack_x_y_sample_weight
