@@ -1,79 +1,9 @@
-#include "cpu/conv2d/correlation_tile.h"
+#include "cpu/conv2d/correlation_plan.h"
 #include "cpu/conv2d/few_taps.h"
-#include "cpu/conv2d/pack_weights.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
 namespace {
-
-// The driver's plan for one call.
-template <typename T>
-struct Plan {
-  Correlation<T> c;
-  Panels<T> panels;
-  int64_t depth;         // source elements per output element
-  int64_t packed_group;  // elements of one group's packed panels
-  int64_t pixel;         // elements per source pixel
-  int64_t block_images;  // per task
-  int64_t block_rows;    // output rows per task
-  int64_t row_blocks;    // per image
-  bool few;              // taps: their weights fit in registers
-  const T* packed;
-  bool finite;       // the weights, or nobody asks
-  Runs runs_direct;  // offsets in the source itself
-  Runs runs_padded;  // offsets in a padded block
-};
-
-// Weights in panels, contiguous in the order in which tiles read them; first the bias, or zeros. Whether they are
-// finite, where that decides if padding may be skipped.
-template <typename T>
-bool pack_panel(const Plan<T>& plan, int64_t group, int64_t panel, T* out) {
-  const Correlation<T>& c = plan.c;
-  const int64_t columns = plan.panels.columns(panel), width = plan.panels.width(panel);
-  const int64_t first = plan.panels.first(panel);
-  const T* weights = c.weights + group * c.weight_strides.group + first * c.weight_strides.out;
-  const T* bias = c.bias == nullptr ? nullptr : c.bias + group * c.out_channels + first;
-  for (int64_t o = 0; o < width; ++o) *out++ = bias != nullptr && o < columns ? bias[o] : T(0);
-  for (int64_t i = 0; i < c.rows.taps; ++i) {
-    for (int64_t j = 0; j < c.columns.taps; ++j) {
-      const T* tap = weights + i * c.weight_strides.row + j * c.weight_strides.column;
-      pack_tap(c.weight_strides, tap, 0, c.in_channels, columns, width, out);
-      out += c.in_channels * width;
-    }
-  }
-  const bool matters = sees_padding(c.rows) || (sees_padding(c.columns) && !c.padding_counts);
-  return !matters || all_finite(out - plan.depth * width, plan.depth * width);
-}
-
-template <typename T>
-void pack_weights(Plan<T>& plan) {
-  const int64_t count = plan.panels.count(), panels = plan.c.groups * count, size = plan.c.groups * plan.packed_group;
-  T* packed = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * size + static_cast<uint64_t>(panels)));
-  bool* finite = reinterpret_cast<bool*>(packed + size);
-  parallel(0, panels, grain_for(2 * plan.depth * kWidth<T>), [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p) {
-      const int64_t before = plan.panels.first(p % count) * (plan.depth + 1);
-      finite[p] = pack_panel(plan, p / count, p % count, packed + (p / count) * plan.packed_group + before);
-    }
-  });
-  plan.packed = packed;
-  plan.finite = true;
-  for (int64_t p = 0; p < panels; ++p) plan.finite = plan.finite && finite[p];
-}
-
-// Where each run begins in an image (or block) of that many columns.
-template <typename T>
-Runs make_runs(const Correlation<T>& c, int64_t columns, int64_t* offsets) {
-  const int64_t pixel = c.groups * c.in_channels;
-  const bool merged = c.groups == 1 && (c.columns.dilation == 1 || c.columns.taps == 1);
-  const int64_t per_row = merged ? min_of(1, c.columns.taps) : c.columns.taps;
-  for (int64_t i = 0; i < c.rows.taps; ++i) {
-    for (int64_t j = 0; j < per_row; ++j) {
-      offsets[i * per_row + j] = (i * c.rows.dilation * columns + j * c.columns.dilation) * pixel;
-    }
-  }
-  return {c.rows.taps * per_row, merged ? c.columns.taps * c.in_channels : c.in_channels, offsets, per_row};
-}
 
 // What a task computes: some rows of some images, its pixels in the order (row, image, column).
 struct Block {
@@ -88,14 +18,15 @@ struct Block {
 
 // One panel for neighbouring rows that see the same kernel rows: tiles of nearly equal height.
 template <typename T>
-void multiply_rows(const Block& block, int64_t from_row, int64_t to_row, int vectors, CorrelationTile<T> tile) {
+void multiply_rows(const Plan<T>& plan, const Block& block, int64_t from_row, int64_t to_row, int vectors,
+                   CorrelationTile<T> tile) {
   const int64_t pixels = (to_row - from_row) * block.row_pixels, start = from_row * block.row_pixels;
-  const int64_t tiles = ceil_div(pixels, kMaxTile);
+  const int64_t tiles = ceil_div(pixels, plan.narrow ? narrow_pixels<T>(tile.columns) : kMaxTile);
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t from = pixels * t / tiles, to = pixels * (t + 1) / tiles;
     tile.source_offsets = block.source_offsets + start + from;
     tile.output_offsets = block.output_offsets + start + from;
-    correlation_tile(T{}, vectors, to - from)(tile);
+    plan.narrow ? narrow_tile(T{}, tile.columns)(tile, to - from) : correlation_tile(T{}, vectors, to - from)(tile);
   }
 }
 
@@ -152,7 +83,8 @@ void multiply_block(const Plan<T>& plan, const Block& where, const T* source, co
   const Block block = with_offsets(c, where);
   for (int64_t group = 0; group < c.groups; ++group) {
     for (int64_t p = 0; p < plan.panels.count(); ++p) {
-      const int64_t width = plan.panels.width(p);
+      const int64_t width = plan.narrow ? kWidth<T> : plan.panels.width(p);
+      const int64_t run_size = plan.narrow ? narrow_run_size<T>(runs.length, c.out_channels) : runs.length * width;
       const T* bias = plan.packed + group * plan.packed_group + plan.panels.first(p) * (plan.depth + 1);
       CorrelationTile<T> tile{};
       tile.source = source + group * c.in_channels;
@@ -166,8 +98,8 @@ void multiply_block(const Plan<T>& plan, const Block& where, const T* source, co
         const TapRange taps = plan.finite ? taps_of_output(c.rows, block.begin + row) : TapRange{0, c.rows.taps};
         const int64_t skipped = taps.begin * runs.per_row;
         tile.runs = {(taps.end - taps.begin) * runs.per_row, runs.length, runs.offsets + skipped, runs.per_row};
-        tile.panel = bias + (1 + skipped * runs.length) * width;
-        multiply_rows(block, row, end, plan.panels.vectors(p), tile);
+        tile.panel = bias + width + skipped * run_size;
+        multiply_rows(plan, block, row, end, plan.panels.vectors(p), tile);
       }
     }
   }
@@ -248,9 +180,6 @@ int64_t side_of(const Correlation<float>& c) {
 }
 int64_t side_of(const Correlation<double>&) { return 0; }
 
-void correlate_by_winograd(const Correlation<float>& c, int64_t side) { correlate_winograd(c, side); }
-void correlate_by_winograd(const Correlation<double>&, int64_t) {}
-
 template <typename T>
 void correlate_any(Correlation<T> c);
 
@@ -261,6 +190,30 @@ CorrelationAxis section(CorrelationAxis axis, int64_t begin, int64_t end, TapRan
   axis.out = end - begin;
   return axis;
 }
+
+// A last row or column by itself would take tiles of which it uses a quarter: the direct sum costs less, once the
+// images pay for packing the weights (216 multiply-adds of a lane for each of them, as winograd_side counts).
+int64_t whole_tiles(const Correlation<float>& c, int64_t out, int64_t side) {
+  constexpr int64_t kImages = 8;
+  return side == 4 && out > 4 && out % 4 == 1 && c.images >= kImages ? out - 1 : out;
+}
+
+void correlate_by_winograd(const Correlation<float>& c, int64_t side) {
+  const TapRange all{0, 3};
+  const int64_t rows = whole_tiles(c, c.rows.out, side), columns = whole_tiles(c, c.columns.out, side);
+  const auto part = [&](int64_t p, int64_t p_end, int64_t q, int64_t q_end) {
+    Correlation<float> c_part = c;
+    c_part.winograd = false;
+    c_part.rows = section(c.rows, p, p_end, all);
+    c_part.columns = section(c.columns, q, q_end, all);
+    c_part.output += p * c.output_strides.row + q * c.output_strides.column;
+    return c_part;
+  };
+  correlate_winograd(part(0, rows, 0, columns), side);
+  if (columns < c.columns.out) correlate_any(part(0, rows, columns, c.columns.out));
+  if (rows < c.rows.out) correlate_any(part(rows, c.rows.out, 0, c.columns.out));
+}
+void correlate_by_winograd(const Correlation<double>&, int64_t) {}
 
 // Without a product of padding, part by part; for weights that are not finite.
 template <typename T>
@@ -351,13 +304,16 @@ void correlate_any(Correlation<T> c) {
   plan.packed_group = (plan.depth + 1) * plan.panels.total_width();
   plan.pixel = c.groups * c.in_channels;
   plan.few = plan.depth <= kFewTaps;
-  choose_blocks(plan);
-  pack_weights(plan);
-  if (!plan.finite && !c.padding_counts) return correlate_inside(c);
   const int64_t taps = c.rows.taps * c.columns.taps;
   int64_t* offsets = static_cast<int64_t*>(thread_scratch(kScratchOuter, sizeof(int64_t) * 2 * taps));
   plan.runs_direct = make_runs(c, c.columns.size, offsets);
   plan.runs_padded = make_runs(c, reach(c.columns, c.columns.out), offsets + taps);
+  const Runs& runs = plan.runs_direct;
+  plan.narrow = !plan.few && narrow_pays<T>(c.out_channels, runs.count, runs.length);
+  if (plan.narrow) plan.packed_group = kWidth<T> + runs.count * narrow_run_size<T>(runs.length, c.out_channels);
+  choose_blocks(plan);
+  pack_weights(plan);
+  if (!plan.finite && !c.padding_counts) return correlate_inside(c);
   const int64_t work = plan.block_images * plan.block_rows * c.columns.out * (plan.depth + 1) *
                        plan.panels.total_width() * c.groups / kWidth<T>;
   parallel(0, ceil_div(c.images, plan.block_images) * plan.row_blocks, grain_for(work),

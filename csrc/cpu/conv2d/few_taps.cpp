@@ -5,12 +5,14 @@ namespace RANVIER_ISA {
 namespace {
 
 // Flops are few for each output: what counts is that nothing but the products and the stores happens. So the weights
-// stay in registers over a row of pixels (9 taps x 2 vectors and 4 pixels x 2 sums of 32 registers with AVX-512, half
-// as many vectors elsewhere), and the loop has no loads but the pixels'.
-#if defined(__AVX512F__)
+// stay in registers over a row of pixels (9 taps x 2 vectors and 4 pixels x 2 sums of 32 registers with AVX-512), and
+// the loop has no loads but the pixels'. Of 16 registers 12 are sums, for fewer do not hide the latency of the
+// multiply-adds; there the weights come from L1, two loads for 12 products.
 constexpr int kVectors = 2;
+#if defined(__AVX512F__)
+constexpr int kPixels = 4;
 #else
-constexpr int kVectors = 1;
+constexpr int kPixels = 6;
 #endif
 
 template <typename T, int kTaps, int kCount>
@@ -19,24 +21,24 @@ struct Weights {
   Vec<T> taps[kTaps][kCount];
 };
 
-template <typename T, int kTaps, int kCount, int kPixels>
+template <typename T, int kTaps, int kCount, int kNeighbours>
 RANVIER_INLINE void correlate_pixels(const FewTapsRow<T>& row, const Weights<T, kTaps, kCount>& weights,
                                      const int64_t* offsets, const T* source, T* output, int64_t columns) {
-  Vec<T> sum[kPixels][kCount];
-  for (int i = 0; i < kPixels; ++i) {
+  Vec<T> sum[kNeighbours][kCount];
+  for (int i = 0; i < kNeighbours; ++i) {
     for (int v = 0; v < kCount; ++v) sum[i][v] = weights.bias[v];
   }
 #pragma GCC unroll 16
   for (int k = 0; k < kTaps; ++k) {
     const T* from = source + offsets[k];
-#pragma GCC unroll 4
-    for (int i = 0; i < kPixels; ++i) {
+#pragma GCC unroll 6
+    for (int i = 0; i < kNeighbours; ++i) {
       const Vec<T> a = broadcast(from[i * row.source_step]);
       for (int v = 0; v < kCount; ++v) sum[i][v] = fma(a, weights.taps[k][v], sum[i][v]);
     }
   }
-#pragma GCC unroll 4
-  for (int i = 0; i < kPixels; ++i) {
+#pragma GCC unroll 6
+  for (int i = 0; i < kNeighbours; ++i) {
     for (int v = 0; v < kCount; ++v) sum[i][v] = row.relu ? max(sum[i][v], Vec<T>{}) : sum[i][v];
     store_columns<T, kCount>(output + i * row.output_step, sum[i], columns);
   }
@@ -44,7 +46,6 @@ RANVIER_INLINE void correlate_pixels(const FewTapsRow<T>& row, const Weights<T, 
 
 template <typename T, int kTaps, int kCount>
 void correlate_vectors(const FewTapsRow<T>& row, int64_t at) {
-  constexpr int kPixels = 4;
   Weights<T, kTaps, kCount> weights;
 #pragma GCC unroll 16
   for (int k = 0; k <= kTaps; ++k) {

@@ -25,14 +25,46 @@ RANVIER_INLINE IntVec<T> load_places(const Index* p, int64_t n) {
 }
 
 template <typename T, typename Index>
+RANVIER_INLINE auto narrowed(IntVec<T> places) {
+  return __builtin_convertvector(places, typename Places<T, Index>::Vector);
+}
+#if defined(__AVX2__) && !defined(__AVX512F__)  // no instruction does it, and the compiler takes lane by lane
+template <>
+RANVIER_INLINE auto narrowed<float, uint8_t>(IntVec<float> places) {
+  const __m256i v = (__m256i)places;
+  const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  const __m128i bytes = _mm_packus_epi16(half, half);
+  Places<float, uint8_t>::Vector narrow;
+  memcpy(&narrow, &bytes, sizeof(narrow));
+  return narrow;
+}
+#endif
+
+template <typename T, typename Index>
 RANVIER_INLINE void store_places(Index* p, IntVec<T> places, int64_t n) {
-  const auto narrow = __builtin_convertvector(places, typename Places<T, Index>::Vector);
+  const auto narrow = narrowed<T, Index>(places);
   if (n == kWidth<T>) {
     memcpy(p, &narrow, sizeof(narrow));
   } else {
     memcpy(p, &narrow, sizeof(Index) * n);
   }
 }
+
+// Lanes in which the candidate is greater than a value that is no NaN, or NaN itself.
+template <typename T>
+RANVIER_INLINE IntVec<T> is_better(Vec<T> candidate, Vec<T> value) {
+  return ~(candidate <= value) & (value == value);
+}
+#if defined(__AVX2__) && !defined(__AVX512F__)  // the comparison that ~(a <= b) is
+template <>
+RANVIER_INLINE IntVec<float> is_better<float>(Vec<float> candidate, Vec<float> value) {
+  return (IntVec<float>)_mm256_cmp_ps((__m256)candidate, (__m256)value, _CMP_NLE_UQ) & (value == value);
+}
+template <>
+RANVIER_INLINE IntVec<double> is_better<double>(Vec<double> candidate, Vec<double> value) {
+  return (IntVec<double>)_mm256_cmp_pd((__m256d)candidate, (__m256d)value, _CMP_NLE_UQ) & (value == value);
+}
+#endif
 
 // The larger of two candidates, and its place: the earlier one unless the later is greater, or the first NaN.
 template <typename T, bool kKeep>
@@ -41,7 +73,7 @@ struct Best {
   IntVec<T> place;
 
   RANVIER_INLINE void meet(Vec<T> candidate, IntVec<T> its_place) {
-    const IntVec<T> better = ~(candidate <= value) & (value == value);
+    const IntVec<T> better = is_better<T>(candidate, value);
     value = select(better, candidate, value);
     if (kKeep) place = better ? its_place : place;
   }
@@ -59,7 +91,9 @@ RANVIER_INLINE void best_of(const T* from, const int64_t* offsets, int64_t taps,
   if (ahead > 0) {
     for (int64_t tap = 0; tap < taps; ++tap) {
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) __builtin_prefetch(from + offsets[tap] + ahead + v * kWidth<T>);
+      for (int v = 0; v < kVectors; ++v) {
+        if (v * kVectorBytes % 64 == 0) __builtin_prefetch(from + offsets[tap] + ahead + v * kWidth<T>);
+      }
     }
   }
 #pragma GCC unroll 4
