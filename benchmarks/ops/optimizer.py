@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import ranvier as rv
 from ranvier.bench import OpBench, dtype, torch
 
 
-def prepare_with(slots: int, ours: Callable[..., None], reference: Callable[..., None], theirs: str) -> Any:
+def prepare_with(slots: int, ours: Callable[..., None], reference: Callable[..., None], theirs: str | None) -> Any:
     """``prepare`` for a step with that many state tensors per parameter."""
 
     def prepare(tensors: int, size: int) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def prepare_with(slots: int, ours: Callable[..., None], reference: Callable[...,
             "ranvier": lambda: ours(*our_lists),
             "numpy": lambda: reference(parameters, gradients, *state),
         }
-        if torch is not None:
+        if torch is not None and theirs is not None:
             weights = [torch.nn.Parameter(torch.from_numpy(p.copy())) for p in parameters]
             for weight, gradient in zip(weights, gradients, strict=True):
                 weight.grad = torch.from_numpy(gradient)
@@ -34,6 +35,10 @@ def prepare_with(slots: int, ours: Callable[..., None], reference: Callable[...,
         return contenders
 
     return prepare
+
+
+def _call(module: Any, name: str, more: dict[str, Any], *lists: Any) -> None:
+    getattr(module, name)(*lists, learning_rate=1e-3, **more)
 
 
 SHAPES = ({"tensors": 1, "size": 10_000_000}, {"tensors": 200, "size": 1000}, {"tensors": 4, "size": 101_760})
@@ -98,5 +103,27 @@ BENCHES = [
         ),
         flops=lambda tensors, size: 14 * tensors * size,
         bytes=lambda tensors, size: 7 * 4 * tensors * size,
+    ),
+    *(
+        OpBench(
+            name=name,
+            shapes=SHAPES,
+            prepare=prepare_with(
+                slots,
+                partial(_call, rv.ops, name, more),
+                partial(_call, rv.reference, name, more),
+                theirs,
+            ),
+            flops=lambda tensors, size, flops=flops: flops * tensors * size,
+            bytes=lambda tensors, size, slots=slots: (3 + 2 * slots) * 4 * tensors * size,
+        )
+        for name, slots, more, theirs, flops in (
+            ("nadam_step", 2, {"iteration": 5}, "NAdam", 16),
+            ("adamax_step", 2, {"iteration": 5}, "Adamax", 9),
+            ("lamb_step", 2, {"iteration": 5}, None, 30),  # and reads m, s twice more, p once
+            ("lion_step", 1, {}, None, 9),
+            ("ftrl_step", 2, {}, None, 18),
+            ("blend_step", 0, {"keep": 0.99, "add": 0.01}, None, 3),
+        )
     ),
 ]

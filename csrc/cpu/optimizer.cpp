@@ -1,5 +1,7 @@
 #include "ops/optimizer.h"
 
+#include <math.h>
+
 #include "cpu/simd.h"
 
 namespace ranvier {
@@ -26,10 +28,10 @@ RANVIER_INLINE void update_vector(const StepChunk<T>& chunk, int64_t i, int64_t 
 
 template <typename T, typename Update>
 void each_element(StepChunks<T> all, StepOptions step, const Update& update) {
-  const T decay = T(step.learning_rate * step.weight_decay);
   parallel(0, all.count, all.grain, [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c) {
       const StepChunk<T> chunk = all.chunks[c];
+      const T decay = T(step.learning_rate * chunk.weight_decay);
       int64_t i = 0;
       for (; i + kWidth<T> <= chunk.size; i += kWidth<T>) update_vector(chunk, i, kWidth<T>, step, decay, update);
       if (i < chunk.size) update_vector(chunk, i, chunk.size - i, step, decay, update);
@@ -114,6 +116,96 @@ struct Adam {
   }
 };
 
+template <typename T>
+struct Nadam {
+  static constexpr int kSlots = 2;
+  Vec<T> m_rate, g_rate, s_factor, rest_1, rest_2, epsilon;
+  RANVIER_INLINE void operator()(Vec<T>& p, Vec<T> g, Vec<T>* slots) const {
+    Vec<T>&m = slots[0], &s = slots[1];
+    m += (g - m) * rest_1;
+    s += (g * g - s) * rest_2;
+    p -= (m * m_rate + g * g_rate) / (sqrt(s * s_factor) + epsilon);
+  }
+};
+
+template <typename T>
+struct Adamax {
+  static constexpr int kSlots = 2;
+  Vec<T> alpha, rest_1, beta_2, epsilon;
+  RANVIER_INLINE void operator()(Vec<T>& p, Vec<T> g, Vec<T>* slots) const {
+    Vec<T>&m = slots[0], &norm = slots[1];
+    m += (g - m) * rest_1;
+    norm = max(norm * beta_2, max(g, -g));
+    p -= m * alpha / (norm + epsilon);
+  }
+};
+
+template <typename T>
+struct Lion {
+  static constexpr int kSlots = 1;
+  Vec<T> learning_rate, beta_1, rest_1, beta_2, rest_2;
+  RANVIER_INLINE void operator()(Vec<T>& p, Vec<T> g, Vec<T>* slots) const {
+    Vec<T>& m = slots[0];
+    const Vec<T> way = m * beta_1 + g * rest_1;
+    p -= select(way > 0, learning_rate, select(way < 0, -learning_rate, way * 0));  // way * 0: NaN stays
+    m = m * beta_2 + g * rest_2;
+  }
+};
+
+template <typename T>
+RANVIER_INLINE Vec<T> power_of(Vec<T> x, T exponent) {
+  if (exponent == T(0.5)) return sqrt(x);
+  for (int i = 0; i < kWidth<T>; ++i) x[i] = T(::pow(double(x[i]), double(exponent)));
+  return x;
+}
+
+template <typename T>
+struct Ftrl {
+  static constexpr int kSlots = 2;
+  T power, l1;
+  Vec<T> learning_rate, shrinkage, l2;  // both l2 with their factors of 2
+  RANVIER_INLINE void operator()(Vec<T>& p, Vec<T> g, Vec<T>* slots) const {
+    Vec<T>&squares = slots[0], &linear = slots[1];
+    const Vec<T> before = power_of(squares, power);
+    squares += g * g;
+    const Vec<T> after = power_of(squares, power);
+    linear += g + shrinkage * p - (after - before) / learning_rate * p;
+    const Vec<T> limit = broadcast(l1);
+    p = (max(min(linear, limit), -limit) - linear) / (after / learning_rate + l2);
+  }
+};
+
+template <typename T>
+struct Blend {
+  static constexpr int kSlots = 0;
+  T keep, add;
+  RANVIER_INLINE void operator()(Vec<T>& p, Vec<T> g, Vec<T>*) const {
+    const Vec<T> kept = keep == 0 ? Vec<T>{} : p * broadcast(keep);  // a NaN goes with what is dropped
+    p = add == 0 ? kept : kept + g * broadcast(add);
+  }
+};
+
+// --- Lamb: the moments and the norms of parameter and update, then the update by its tensor's trust ratio ---
+
+template <typename T>
+struct Moments {
+  static constexpr int kSlots = 2;
+  Vec<T> rest_1, rest_2;
+  RANVIER_INLINE void operator()(Vec<T>&, Vec<T> g, Vec<T>* slots) const {
+    slots[0] += (g - slots[0]) * rest_1;
+    slots[1] += (g * g - slots[1]) * rest_2;
+  }
+};
+
+template <typename T>
+struct LambUpdate {
+  Vec<T> m_factor, s_factor, epsilon;
+  RANVIER_INLINE Vec<T> operator()(const StepChunk<T>& chunk, int64_t i, int64_t n) const {
+    const Vec<T> m = load_partial(chunk.slots[0] + i, n), s = load_partial(chunk.slots[1] + i, n);
+    return m * m_factor / (sqrt(s * s_factor) + epsilon);
+  }
+};
+
 // --- the table's entries --------------------------------------------------------------------------------------
 
 template <typename T>
@@ -159,7 +251,7 @@ void rmsprop_step(StepChunks<T> all, StepOptions step, RmspropOptions options, b
 template <typename T, bool kAmsgrad>
 void adam_with(StepChunks<T> all, StepOptions step, AdamOptions o) {
   each_element(all, step,
-               Adam<T, kAmsgrad>{constant<T>(step.learning_rate * o.correction), constant<T>(1 - o.beta_1),
+               Adam<T, kAmsgrad>{constant<T>(step.learning_rate * o.m_factor), constant<T>(1 - o.beta_1),
                                  constant<T>(1 - o.beta_2), constant<T>(o.epsilon)});
 }
 
@@ -169,7 +261,42 @@ void adam_step(StepChunks<T> all, StepOptions step, AdamOptions options, bool am
   adam_with<T, false>(all, step, options);
 }
 
-// --- gradient norms: per chunk in double, so that the sum of squares of large float32 does not overflow -------
+template <typename T>
+void nadam_step(StepChunks<T> all, StepOptions step, AdamOptions o) {
+  each_element(
+      all, step,
+      Nadam<T>{constant<T>(step.learning_rate * o.m_factor), constant<T>(step.learning_rate * o.g_factor),
+               constant<T>(o.s_factor), constant<T>(1 - o.beta_1), constant<T>(1 - o.beta_2), constant<T>(o.epsilon)});
+}
+
+template <typename T>
+void adamax_step(StepChunks<T> all, StepOptions step, AdamOptions o) {
+  each_element(all, step,
+               Adamax<T>{constant<T>(step.learning_rate * o.m_factor), constant<T>(1 - o.beta_1), constant<T>(o.beta_2),
+                         constant<T>(o.epsilon)});
+}
+
+template <typename T>
+void lion_step(StepChunks<T> all, StepOptions step, double beta_1, double beta_2) {
+  each_element(all, step,
+               Lion<T>{constant<T>(step.learning_rate), constant<T>(beta_1), constant<T>(1 - beta_1),
+                       constant<T>(beta_2), constant<T>(1 - beta_2)});
+}
+
+template <typename T>
+void ftrl_step(StepChunks<T> all, StepOptions step, FtrlOptions o) {
+  const double l2 = 2 * (o.l2 + o.beta / (2 * step.learning_rate));
+  each_element(
+      all, step,
+      Ftrl<T>{T(o.power), T(o.l1), constant<T>(step.learning_rate), constant<T>(2 * o.l2_shrinkage), constant<T>(l2)});
+}
+
+template <typename T>
+void blend_step(StepChunks<T> all, StepOptions step, double keep, double add) {
+  each_element(all, step, Blend<T>{T(keep), T(add)});
+}
+
+// --- norms: per chunk in double, so that the sum of squares of large float32 does not overflow -------
 
 template <typename T>
 double sum_of_squares(const T* g, int64_t n) {
@@ -192,15 +319,56 @@ void sums_of_squares(StepChunks<T> all, double* sums) {
   });
 }
 
+template <typename T>
+LambUpdate<T> lamb_update(AdamOptions o) {
+  return {constant<T>(o.m_factor), constant<T>(o.s_factor), constant<T>(o.epsilon)};
+}
+
+template <typename T>
+void lamb_moments(StepChunks<T> all, StepOptions step, AdamOptions o, double* weights, double* updates) {
+  each_element(all, step, Moments<T>{constant<T>(1 - o.beta_1), constant<T>(1 - o.beta_2)});
+  const LambUpdate<T> update = lamb_update<T>(o);
+  parallel(0, all.count, all.grain, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      const StepChunk<T> chunk = all.chunks[c];
+      weights[c] = sum_of_squares(chunk.parameter, chunk.size);
+      updates[c] = 0;
+      for (int64_t i = 0; i < chunk.size; i += kWidth<T>) {
+        T values[kWidth<T>];
+        const int64_t n = min_of(kWidth<T>, chunk.size - i);
+        store(values, update(chunk, i, n));
+        updates[c] += sum_of_squares(values, n);
+      }
+    }
+  });
+}
+
+template <typename T>
+void lamb_step(StepChunks<T> all, StepOptions, AdamOptions o, const double* shares) {
+  const LambUpdate<T> update = lamb_update<T>(o);
+  parallel(0, all.count, all.grain, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      const StepChunk<T> chunk = all.chunks[c];
+      for (int64_t i = 0; i < chunk.size; i += kWidth<T>) {
+        const int64_t n = min_of(kWidth<T>, chunk.size - i);
+        T* p = chunk.parameter + i;
+        store_partial(p, load_partial(p, n) - update(chunk, i, n) * constant<T>(shares[c]), n);
+      }
+    }
+  });
+}
+
+template <typename T>
+constexpr OptimizerKernels<T> kernels_of() {
+  return {sums_of_squares<T>, sgd_step<T>,   adagrad_step<T>, adadelta_step<T>, rmsprop_step<T>,
+          adam_step<T>,       nadam_step<T>, adamax_step<T>,  lamb_moments<T>,  lamb_step<T>,
+          lion_step<T>,       ftrl_step<T>,  blend_step<T>};
+}
+
 }  // namespace
 
 extern const PerType<OptimizerKernels> optimizer_kernels;
-const PerType<OptimizerKernels> optimizer_kernels = {
-    {sums_of_squares<float>, sgd_step<float>, adagrad_step<float>, adadelta_step<float>, rmsprop_step<float>,
-     adam_step<float>},
-    {sums_of_squares<double>, sgd_step<double>, adagrad_step<double>, adadelta_step<double>, rmsprop_step<double>,
-     adam_step<double>},
-};
+const PerType<OptimizerKernels> optimizer_kernels = {kernels_of<float>(), kernels_of<double>()};
 
 }  // namespace RANVIER_ISA
 }  // namespace ranvier

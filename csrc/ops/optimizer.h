@@ -8,6 +8,14 @@
 //                  p -= step, or with momentum: m <- momentum m + step;  p -= m
 //   adam_step      m += (1-b1)(g - m);  s += (1-b2)(g^2 - s);  [amsgrad: h <- max(h, s), in place of s]
 //                  p -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(s) + eps)
+//   nadam_step     m, s as Adam's;  u_t = b1 (1 - 0.96^t / 2), U_t = u_1 ... u_t
+//                  p -= lr (u_{t+1} m / (1 - U_{t+1}) + (1 - u_t) g / (1 - U_t)) / (sqrt(s / (1 - b2^t)) + eps)
+//   adamax_step    m as Adam's;  u <- max(b2 u, |g|);  p -= lr / (1 - b1^t) m / (u + eps)
+//   lamb_step      m, s as Adam's;  d = m / (1 - b1^t) / (sqrt(s / (1 - b2^t)) + eps);  p -= lr |p| / |d| d, whole
+//   tensors lion_step      p -= lr sign(b1 m + (1-b1) g);  m <- b2 m + (1-b2) g ftrl_step      n' = n + g^2;  z += g +
+//   2 shrinkage p - (n'^q - n^q) / lr p;  n <- n', with q = -power
+//                  p <- (clip(z, -l1, l1) - z) / (n^q / lr + 2 (l2 + beta / (2 lr)))
+//   blend_step     p <- keep p + add g, where 0 times anything is 0: running means, sums of gradients
 #pragma once
 
 #include <cstdint>
@@ -27,6 +35,8 @@ struct StepChunk {
   T* slots[kMaxSlots];
   int64_t size;
   double gradient_scale;  // from clipping by norm
+  double weight_decay;
+  int64_t tensor;  // the parameter that this is a piece of
 };
 
 template <typename T>
@@ -38,7 +48,6 @@ struct StepChunks {
 
 struct StepOptions {
   double learning_rate;
-  double weight_decay;
   double clip_value;  // +Inf: none
 };
 
@@ -53,11 +62,19 @@ struct RmspropOptions {
   double epsilon;
 };
 
+// Of Adam and its kin: the factors of m, s and g in the update are worked out per step.
 struct AdamOptions {
   double beta_1;
   double beta_2;
   double epsilon;
-  double correction;  // sqrt(1 - b2^t) / (1 - b1^t)
+  double m_factor;
+  double s_factor = 1;
+  double g_factor = 0;
+};
+
+struct FtrlOptions {
+  double power;  // of the accumulators: -learning_rate_power
+  double l1, l2, l2_shrinkage, beta;
 };
 
 template <typename T>
@@ -69,6 +86,15 @@ struct OptimizerKernels {
   // slots: velocity, momentum (if has_momentum), average gradient (if centred)
   void (*rmsprop)(StepChunks<T> all, StepOptions step, RmspropOptions rmsprop, bool has_momentum, bool centred);
   void (*adam)(StepChunks<T> all, StepOptions step, AdamOptions adam, bool amsgrad);
+  void (*nadam)(StepChunks<T> all, StepOptions step, AdamOptions adam);
+  void (*adamax)(StepChunks<T> all, StepOptions step, AdamOptions adam);
+  // Moves the moments and gives, per chunk, the sums of squares of the parameter and of its update; then `lamb` moves
+  // the parameters, each chunk by its own share of the learning rate.
+  void (*lamb_moments)(StepChunks<T> all, StepOptions step, AdamOptions adam, double* weights, double* updates);
+  void (*lamb)(StepChunks<T> all, StepOptions step, AdamOptions adam, const double* shares);
+  void (*lion)(StepChunks<T> all, StepOptions step, double beta_1, double beta_2);
+  void (*ftrl)(StepChunks<T> all, StepOptions step, FtrlOptions ftrl);
+  void (*blend)(StepChunks<T> all, StepOptions step, double keep, double add);
 };
 
 }  // namespace ranvier

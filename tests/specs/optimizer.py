@@ -178,6 +178,104 @@ def adam_bound(call: Call, expected: list[np.ndarray], eps: float) -> list[Any]:
     return s.results(farthest, farthest - update + 10 * eps * farthest, **states)
 
 
+def moments(s: Step) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Adam's two running means after the step, and their errors."""
+    b1, b2 = s.options["beta_1"], s.options["beta_2"]
+    m, v = s.arrays["momentums"], s.arrays.get("velocities", np.zeros(1))
+    dm = 7 * s.eps * (np.abs(m) + (1 - b1) * np.abs(s.g))
+    dv = 10 * s.eps * (v + (1 - b2) * s.g**2)
+    return m + (1 - b1) * (s.g - m), v + (1 - b2) * (s.g**2 - v), dm, dv
+
+
+def nadam_bound(call: Call, expected: list[np.ndarray], eps: float) -> list[Any]:
+    s = Step(call, eps)
+    o, t = s.options, s.options["iteration"]
+    m, v, dm, dv = moments(s)
+    u = [o["beta_1"] * (1 - 0.5 * 0.96**i) for i in range(1, t + 2)]
+    product = float(np.prod(u[:-1]))
+    ahead, own = u[-1] / (1 - product * u[-1]), (1 - u[-2]) / (1 - product)
+    correction = 1 / (1 - o["beta_2"] ** t)
+    exact = np.abs(ahead * m + own * s.g)
+    size = ahead * np.abs(m) + own * np.abs(s.g)
+    root, low = np.sqrt(v * correction), np.sqrt(np.maximum(v - dv, 0) * correction)
+    farthest = s.rate * (exact + ahead * dm + own * s.dg) / (low + o["epsilon"])
+    error = farthest - s.rate * exact / (root + o["epsilon"]) + 10 * eps * s.rate * size / (low + o["epsilon"])
+    return s.results(farthest, error, momentums=dm, velocities=dv)
+
+
+def adamax_bound(call: Call, expected: list[np.ndarray], eps: float) -> list[Any]:
+    s = Step(call, eps)
+    m, _, dm, _ = moments(s)
+    norm = np.maximum(s.options["beta_2"] * s.arrays["norms"], np.abs(s.g))
+    rate = s.rate / (1 - s.options["beta_1"] ** s.options["iteration"])
+    farthest = rate * (np.abs(m) + dm) / (norm + s.options["epsilon"])
+    error = rate * dm / (norm + s.options["epsilon"]) + 16 * eps * farthest
+    return s.results(farthest, error, momentums=dm, norms=6 * eps * norm)
+
+
+def lamb_bound(call: Call, expected: list[np.ndarray], eps: float) -> list[Any]:
+    """The trust ratio scales a tensor's update and, by the update's norm, brings the errors of all its elements."""
+    s = Step(call, eps)
+    o, t = s.options, s.options["iteration"]
+    m, v, dm, dv = moments(s)
+    c1, c2 = 1 / (1 - o["beta_1"] ** t), 1 / (1 - o["beta_2"] ** t)
+    update = c1 * np.abs(m) / (np.sqrt(c2 * v) + o["epsilon"])
+    farthest = c1 * (np.abs(m) + dm) / (np.sqrt(c2 * np.maximum(v - dv, 0)) + o["epsilon"])
+    error = farthest - update + 12 * eps * farthest
+    steps, errors = np.zeros_like(update), np.zeros_like(update)
+    for piece in (slice(None, s.cut), slice(s.cut, None)):
+        weight, norm = np.linalg.norm(s.p[piece]), np.linalg.norm(update[piece])
+        dweight, dnorm = np.linalg.norm(s.dp[piece]) + 8 * eps * weight, np.linalg.norm(error[piece]) + 8 * eps * norm
+        if norm <= dnorm:  # all rounding: nothing is promised
+            errors[piece] = np.inf
+            continue
+        ratio, high = weight / norm, (weight + dweight) / (norm - dnorm)
+        steps[piece] = s.rate * high * (update + error)[piece]
+        errors[piece] = s.rate * (high * (update + error) - ratio * update)[piece] + 8 * eps * steps[piece]
+    return s.results(steps, errors, momentums=dm, velocities=dv)
+
+
+def lion_bound(call: Call, expected: list[np.ndarray], eps: float) -> list[Any]:
+    """Where rounding may turn the sign, the step may go the other way."""
+    s = Step(call, eps)
+    b1, b2, m = s.options["beta_1"], s.options["beta_2"], s.arrays["momentums"]
+    way = b1 * m + (1 - b1) * s.g
+    dway = 6 * eps * (np.abs(b1 * m) + (1 - b1) * np.abs(s.g))
+    turned = np.where((np.abs(way) <= dway) & (dway > 0), 2 * s.rate, 2 * eps * s.rate)
+    dm = 6 * eps * (np.abs(b2 * m) + (1 - b2) * np.abs(s.g))
+    return s.results(np.full_like(s.g, s.rate), turned, momentums=dm)
+
+
+def ftrl_bound(call: Call, expected: list[np.ndarray], eps: float) -> list[Any]:
+    s = Step(call, eps)
+    o, rate, n = s.options, s.rate, s.arrays["accumulators"]
+    q = -o["learning_rate_power"]
+    moved = n + s.g**2
+    dmoved = 10 * eps * moved
+    before, after = n**q, moved**q
+    dpowers = (6 + 12 * q) * eps * (before + after)
+    pull = 2 * o["l2_shrinkage"] * np.abs(s.p)
+    spread = (after - before) / rate
+    z = s.arrays["linears"] + s.g + 2 * o["l2_shrinkage"] * s.p - spread * s.p
+    size = np.abs(s.arrays["linears"]) + np.abs(s.g) + pull + np.abs(spread * s.p)
+    shift = 2 * o["l2_shrinkage"] + np.abs(spread)
+    dz = s.dg + shift * s.dp + dpowers / rate * (np.abs(s.p) + s.dp) + 8 * eps * size
+    quadratic = after / rate + 2 * (o["l2"] + o["beta"] / (2 * rate))
+    low = np.maximum(quadratic - dpowers / rate - 8 * eps * quadratic, 1e-300)
+    top = np.maximum(np.abs(z) - o["l1"], 0)
+    error = (top + dz) / low - top / quadratic + 4 * eps * (top + dz) / low
+    s.p, s.dp = np.zeros_like(s.p), np.zeros_like(s.p)  # replaced, not moved
+    return s.results(top / quadratic, error, accumulators=dmoved, linears=dz)
+
+
+def blend_bound(call: Call, expected: list[np.ndarray], eps: float) -> list[Any]:
+    s = Step(call, eps)
+    keep, add = s.options["keep"], s.options["add"]
+    error = abs(keep) * s.dp + abs(add) * s.dg + 4 * eps * (np.abs(keep * s.p) + np.abs(add * s.g))
+    s.dp = np.zeros_like(s.p)
+    return s.results(np.zeros_like(s.g), error + eps * np.abs(s.p))
+
+
 # --- what must be refused -----------------------------------------------------------------------------------
 
 THREE = {"gradients": np.ones(3), "parameters": np.ones(3)}
@@ -296,5 +394,72 @@ SPECS = [
             ),
             refused_option("adam_step", ("momentums", "velocities"), "beta_1 must be", iteration=1, beta_1=1.0),
         ),
+    ),
+    *(
+        OpSpec(
+            op=functional(step, name),
+            calls=calls(
+                ("momentums",),
+                (second,),
+                (),
+                epsilon=EPSILON,
+                iteration=st.sampled_from([1, 2, 10, 1000]),
+                beta_1=st.sampled_from([0.9, 0.0, 0.5]),
+                beta_2=st.sampled_from([0.999, 0.0, 0.9]),
+            ),
+            bound=bound,
+            refused=(
+                *refusals(name, ("momentums", second), {"iteration": 1}),
+                refused_option(name, ("momentums", second), "iteration (counted from 1) must be positive", iteration=0),
+                refused_option(name, ("momentums", second), "beta_2 must be", iteration=1, beta_2=1.0),
+            ),
+        )
+        for name, step, second, bound in (
+            ("nadam_step", rv.ops.nadam_step, "velocities", nadam_bound),
+            ("adamax_step", rv.ops.adamax_step, "norms", adamax_bound),
+            ("lamb_step", rv.ops.lamb_step, "velocities", lamb_bound),
+        )
+    ),
+    OpSpec(
+        op=functional(rv.ops.lion_step, "lion_step"),
+        calls=calls(("momentums",), (), (), beta_1=MOMENTUM, beta_2=MOMENTUM),
+        bound=lion_bound,
+        refused=(
+            *refusals("lion_step", ("momentums",), {}),
+            refused_option("lion_step", ("momentums",), "beta_1 must be between 0 and 1 but is 2", beta_1=2.0),
+        ),
+    ),
+    OpSpec(
+        op=functional(rv.ops.ftrl_step, "ftrl_step"),
+        calls=calls(
+            ("linears",),
+            ("accumulators",),
+            (),
+            learning_rate=st.sampled_from([0.1, 1e-3, 1.0]),
+            learning_rate_power=st.sampled_from([-0.5, -0.5, -0.25, -1.0, 0.0]),
+            l1=st.sampled_from([0.0, 0.5]),
+            l2=st.sampled_from([0.0, 0.1]),
+            l2_shrinkage=st.sampled_from([0.0, 0.1]),
+            beta=st.sampled_from([0.0, 0.5]),
+        ),
+        bound=ftrl_bound,
+        refused=(
+            *refusals("ftrl_step", ("accumulators", "linears"), {}),
+            refused_option("ftrl_step", ("accumulators", "linears"), "l1 must be finite and not negative", l1=-1.0),
+            refused_option(
+                "ftrl_step",
+                ("accumulators", "linears"),
+                "learning_rate_power must be finite and not positive but is 1",
+                learning_rate_power=1.0,
+            ),
+        ),
+    ),
+    OpSpec(
+        op=functional(rv.ops.blend_step, "blend_step"),
+        calls=calls(
+            (), (), (), keep=st.sampled_from([1.0, 0.99, 0.0, -0.5]), add=st.sampled_from([1.0, 0.01, 0.0, -0.5])
+        ),
+        bound=blend_bound,
+        refused=refusals("blend_step", (), {"keep": 1.0, "add": 1.0}),
     ),
 ]

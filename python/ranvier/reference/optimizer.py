@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-__all__ = ["adadelta_step", "adagrad_step", "adam_step", "rmsprop_step", "sgd_step"]
+__all__ = [
+    "adadelta_step",
+    "adagrad_step",
+    "adam_step",
+    "adamax_step",
+    "blend_step",
+    "ftrl_step",
+    "lamb_step",
+    "lion_step",
+    "nadam_step",
+    "rmsprop_step",
+    "sgd_step",
+]
 
 Arrays = Sequence[np.ndarray]
+Preparation = Any  # weight decay (a number, or one per parameter), limits of the gradients
 
 
 def _norm(gradients: Arrays) -> float:
@@ -38,15 +52,16 @@ def _prepared(
     parameters: Arrays,
     gradients: Arrays,
     learning_rate: float,
-    weight_decay: float | None = None,
+    weight_decay: float | Sequence[float] | None = None,
     clipnorm: float | None = None,
     clipvalue: float | None = None,
     global_clipnorm: float | None = None,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Each parameter, decayed in place apart from its gradient ("decoupled"), with its clipped gradient."""
+    decays = weight_decay if isinstance(weight_decay, Sequence) else [weight_decay or 0.0] * len(parameters)
     for i, gradient in enumerate(_clipped(gradients, clipnorm, clipvalue, global_clipnorm)):
-        if weight_decay:
-            parameters[i][...] -= parameters[i] * (learning_rate * weight_decay)
+        if decays[i]:
+            parameters[i][...] -= parameters[i] * (learning_rate * decays[i])
         yield i, parameters[i], gradient
 
 
@@ -58,7 +73,7 @@ def sgd_step(
     learning_rate: float,
     momentum: float = 0.0,
     nesterov: bool = False,
-    **preparation: float | None,
+    **preparation: Preparation,
 ) -> None:
     for i, p, g in _prepared(parameters, gradients, learning_rate, **preparation):
         if velocities is None:
@@ -76,7 +91,7 @@ def adagrad_step(
     *,
     learning_rate: float,
     epsilon: float = 1e-7,
-    **preparation: float | None,
+    **preparation: Preparation,
 ) -> None:
     for i, p, g in _prepared(parameters, gradients, learning_rate, **preparation):
         accumulators[i][...] += g * g
@@ -92,7 +107,7 @@ def adadelta_step(
     learning_rate: float,
     rho: float = 0.95,
     epsilon: float = 1e-7,
-    **preparation: float | None,
+    **preparation: Preparation,
 ) -> None:
     for i, p, g in _prepared(parameters, gradients, learning_rate, **preparation):
         squares, deltas = accumulated_gradients[i], accumulated_deltas[i]
@@ -113,7 +128,7 @@ def rmsprop_step(
     rho: float = 0.9,
     momentum: float = 0.0,
     epsilon: float = 1e-7,
-    **preparation: float | None,
+    **preparation: Preparation,
 ) -> None:
     for i, p, g in _prepared(parameters, gradients, learning_rate, **preparation):
         v = velocities[i]
@@ -141,7 +156,7 @@ def adam_step(
     beta_1: float = 0.9,
     beta_2: float = 0.999,
     epsilon: float = 1e-7,
-    **preparation: float | None,
+    **preparation: Preparation,
 ) -> None:
     alpha = learning_rate * np.sqrt(1 - beta_2**iteration) / (1 - beta_1**iteration)
     for i, p, g in _prepared(parameters, gradients, learning_rate, **preparation):
@@ -153,3 +168,124 @@ def adam_step(
             scale = max_velocities[i]
             scale[...] = np.maximum(scale, v)
         p[...] -= m * float(alpha) / (np.sqrt(scale) + epsilon)
+
+
+def nadam_step(
+    parameters: Arrays,
+    gradients: Arrays,
+    momentums: Arrays,
+    velocities: Arrays,
+    *,
+    learning_rate: float,
+    iteration: int,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+    **preparation: Preparation,
+) -> None:
+    u = [beta_1 * (1 - 0.5 * 0.96**i) for i in range(1, iteration + 2)]  # the momentum's weights, to the next step's
+    product = float(np.prod(u[:-1]))
+    look_ahead, own = u[-1] / (1 - product * u[-1]), (1 - u[-2]) / (1 - product)
+    for i, p, g in _prepared(parameters, gradients, learning_rate, **preparation):
+        m, v = momentums[i], velocities[i]
+        m[...] += (g - m) * (1 - beta_1)
+        v[...] += (g * g - v) * (1 - beta_2)
+        m_hat = look_ahead * m + own * g
+        p[...] -= learning_rate * m_hat / (np.sqrt(v / (1 - beta_2**iteration)) + epsilon)
+
+
+def adamax_step(
+    parameters: Arrays,
+    gradients: Arrays,
+    momentums: Arrays,
+    norms: Arrays,
+    *,
+    learning_rate: float,
+    iteration: int,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+    **preparation: Preparation,
+) -> None:
+    for i, p, g in _prepared(parameters, gradients, learning_rate, **preparation):
+        m, norm = momentums[i], norms[i]
+        m[...] += (g - m) * (1 - beta_1)
+        norm[...] = np.maximum(norm * beta_2, np.abs(g))
+        p[...] -= learning_rate * m / ((1 - beta_1**iteration) * (norm + epsilon))
+
+
+def lamb_step(
+    parameters: Arrays,
+    gradients: Arrays,
+    momentums: Arrays,
+    velocities: Arrays,
+    *,
+    learning_rate: float,
+    iteration: int,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+    **preparation: Preparation,
+) -> None:
+    for i, p, g in _prepared(parameters, gradients, learning_rate, **preparation):
+        m, v = momentums[i], velocities[i]
+        m[...] += (g - m) * (1 - beta_1)
+        v[...] += (g * g - v) * (1 - beta_2)
+        update = m / (1 - beta_1**iteration) / (np.sqrt(v / (1 - beta_2**iteration)) + epsilon)
+        weight_norm, update_norm = _norm([p]), _norm([update])
+        trust = weight_norm / update_norm if weight_norm > 0 and update_norm > 0 else 1.0
+        p[...] -= trust * learning_rate * update
+
+
+def lion_step(
+    parameters: Arrays,
+    gradients: Arrays,
+    momentums: Arrays,
+    *,
+    learning_rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.99,
+    **preparation: Preparation,
+) -> None:
+    for i, p, g in _prepared(parameters, gradients, learning_rate, **preparation):
+        m = momentums[i]
+        p[...] -= learning_rate * np.sign(m * beta_1 + g * (1 - beta_1))
+        m[...] = m * beta_2 + g * (1 - beta_2)
+
+
+def ftrl_step(
+    parameters: Arrays,
+    gradients: Arrays,
+    accumulators: Arrays,
+    linears: Arrays,
+    *,
+    learning_rate: float,
+    learning_rate_power: float = -0.5,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    l2_shrinkage: float = 0.0,
+    beta: float = 0.0,
+    **preparation: Preparation,
+) -> None:
+    for i, p, g in _prepared(parameters, gradients, learning_rate, **preparation):
+        squares, linear = accumulators[i], linears[i]
+        before = squares**-learning_rate_power
+        squares[...] += g * g
+        after = squares**-learning_rate_power
+        linear[...] += g + 2 * l2_shrinkage * p - (after - before) / learning_rate * p
+        quadratic = after / learning_rate + 2 * (l2 + beta / (2 * learning_rate))
+        p[...] = (np.clip(linear, -l1, l1) - linear) / quadratic
+
+
+def blend_step(
+    parameters: Arrays,
+    gradients: Arrays,
+    *,
+    learning_rate: float = 0.0,
+    keep: float,
+    add: float,
+    **preparation: Preparation,
+) -> None:
+    for _, p, g in _prepared(parameters, gradients, learning_rate, **preparation):
+        kept = p * keep if keep else np.zeros_like(p)  # what is dropped takes its NaNs along
+        p[...] = kept + g * add if add else kept

@@ -1,0 +1,243 @@
+#include <cmath>
+
+#include "core/checks.h"
+#include "ops/binding.h"
+#include "ops/optimizer/step.h"
+
+namespace ranvier {
+namespace {
+
+// --- the ops --------------------------------------------------------------------------------------------------
+
+void sgd_step(Arrays parameters, Arrays gradients, OptionalArrays velocities, const Scalar& learning_rate,
+              double momentum, bool nesterov, const Decay& weight_decay, Option clipnorm, Option clipvalue,
+              Option global_clipnorm) {
+  const char* op = "sgd_step";
+  Lists lists(op, std::move(parameters), std::move(gradients));
+  const bool with_velocities = velocities.has_value();
+  check_between(op, "momentum", momentum, 0, 1);
+  if (with_velocities) lists.with("velocities", std::move(*velocities));
+  if (!with_velocities && momentum != 0)
+    throw ValueError("sgd_step: momentum needs velocities, one array per parameter");
+  step(lists, common(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+       [=](const auto& kernels, auto chunks, const StepOptions& options) {
+         kernels.sgd(chunks, options, {momentum, nesterov}, with_velocities);
+       });
+}
+
+void adagrad_step(Arrays parameters, Arrays gradients, Arrays accumulators, const Scalar& learning_rate, double epsilon,
+                  const Decay& weight_decay, Option clipnorm, Option clipvalue, Option global_clipnorm) {
+  const char* op = "adagrad_step";
+  Lists lists(op, std::move(parameters), std::move(gradients));
+  lists.with("accumulators", std::move(accumulators));
+  check_not_negative(op, "epsilon", epsilon);
+  step(
+      lists, common(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+      [=](const auto& kernels, auto chunks, const StepOptions& options) { kernels.adagrad(chunks, options, epsilon); });
+}
+
+void adadelta_step(Arrays parameters, Arrays gradients, Arrays accumulated_gradients, Arrays accumulated_deltas,
+                   const Scalar& learning_rate, double rho, double epsilon, const Decay& weight_decay, Option clipnorm,
+                   Option clipvalue, Option global_clipnorm) {
+  const char* op = "adadelta_step";
+  Lists lists(op, std::move(parameters), std::move(gradients));
+  lists.with("accumulated_gradients", std::move(accumulated_gradients));
+  lists.with("accumulated_deltas", std::move(accumulated_deltas));
+  check_between(op, "rho", rho, 0, 1);
+  check_not_negative(op, "epsilon", epsilon);
+  step(lists, common(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+       [=](const auto& kernels, auto chunks, const StepOptions& options) {
+         kernels.adadelta(chunks, options, rho, epsilon);
+       });
+}
+
+void rmsprop_step(Arrays parameters, Arrays gradients, Arrays velocities, OptionalArrays momentums,
+                  OptionalArrays average_gradients, const Scalar& learning_rate, double rho, double momentum,
+                  double epsilon, const Decay& weight_decay, Option clipnorm, Option clipvalue,
+                  Option global_clipnorm) {
+  const char* op = "rmsprop_step";
+  const bool with_momentums = momentums.has_value(), centred = average_gradients.has_value();
+  Lists lists(op, std::move(parameters), std::move(gradients));
+  lists.with("velocities", std::move(velocities));
+  check_between(op, "rho", rho, 0, 1);
+  check_between(op, "momentum", momentum, 0, 1);
+  check_not_negative(op, "epsilon", epsilon);
+  if (!with_momentums && momentum != 0)
+    throw ValueError("rmsprop_step: momentum needs momentums, one array per parameter");
+  if (with_momentums) lists.with("momentums", std::move(*momentums));
+  if (centred) lists.with("average_gradients", std::move(*average_gradients));
+  step(lists, common(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+       [=](const auto& kernels, auto chunks, const StepOptions& options) {
+         kernels.rmsprop(chunks, options, {rho, momentum, epsilon}, with_momentums, centred);
+       });
+}
+
+// The arguments that Adam's kin share, checked.
+void check_adam(const char* op, const Scalar& iteration, double beta_1, double beta_2, double epsilon) {
+  check_positive(op, "iteration (counted from 1)", static_cast<int64_t>(iteration.now()));
+  check_between(op, "beta_1", beta_1, 0, std::nextafter(1.0, 0.0));
+  check_between(op, "beta_2", beta_2, 0, std::nextafter(1.0, 0.0));
+  check_not_negative(op, "epsilon", epsilon);
+}
+
+void adam_step(Arrays parameters, Arrays gradients, Arrays momentums, Arrays velocities, OptionalArrays max_velocities,
+               const Scalar& learning_rate, const Scalar& iteration, double beta_1, double beta_2, double epsilon,
+               const Decay& weight_decay, Option clipnorm, Option clipvalue, Option global_clipnorm) {
+  const char* op = "adam_step";
+  const bool amsgrad = max_velocities.has_value();
+  Lists lists(op, std::move(parameters), std::move(gradients));
+  lists.with("momentums", std::move(momentums));
+  lists.with("velocities", std::move(velocities));
+  check_adam(op, iteration, beta_1, beta_2, epsilon);
+  if (amsgrad) lists.with("max_velocities", std::move(*max_velocities));
+  step(lists, common(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+       [=](const auto& kernels, auto chunks, const StepOptions& options) {
+         const double t = iteration.now();
+         const double correction = std::sqrt(1 - std::pow(beta_2, t)) / (1 - std::pow(beta_1, t));
+         kernels.adam(chunks, options, {beta_1, beta_2, epsilon, correction}, amsgrad);
+       });
+}
+
+// Nadam's weights of the momentum, u_i = b1 (1 - 0.96^i / 2), and their product up to t; it is soon too small to count.
+double nadam_weight(double beta_1, double i) { return beta_1 * (1 - 0.5 * std::pow(0.96, i)); }
+
+double nadam_product(double beta_1, double t) {
+  double product = 1;
+  for (double i = 1; i <= t && product > 1e-18; ++i) product *= nadam_weight(beta_1, i);
+  return product;
+}
+
+void nadam_step(Arrays parameters, Arrays gradients, Arrays momentums, Arrays velocities, const Scalar& learning_rate,
+                const Scalar& iteration, double beta_1, double beta_2, double epsilon, const Decay& weight_decay,
+                Option clipnorm, Option clipvalue, Option global_clipnorm) {
+  Lists lists("nadam_step", std::move(parameters), std::move(gradients));
+  lists.with("momentums", std::move(momentums)).with("velocities", std::move(velocities));
+  check_adam(lists.op, iteration, beta_1, beta_2, epsilon);
+  step(lists, common(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+       [=](const auto& kernels, auto chunks, const StepOptions& options) {
+         const double t = iteration.now(), product = nadam_product(beta_1, t), next = nadam_weight(beta_1, t + 1);
+         const double m = next / (1 - product * next), g = (1 - nadam_weight(beta_1, t)) / (1 - product);
+         kernels.nadam(chunks, options, {beta_1, beta_2, epsilon, m, 1 / (1 - std::pow(beta_2, t)), g});
+       });
+}
+
+void adamax_step(Arrays parameters, Arrays gradients, Arrays momentums, Arrays norms, const Scalar& learning_rate,
+                 const Scalar& iteration, double beta_1, double beta_2, double epsilon, const Decay& weight_decay,
+                 Option clipnorm, Option clipvalue, Option global_clipnorm) {
+  Lists lists("adamax_step", std::move(parameters), std::move(gradients));
+  lists.with("momentums", std::move(momentums)).with("norms", std::move(norms));
+  check_adam(lists.op, iteration, beta_1, beta_2, epsilon);
+  step(lists, common(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+       [=](const auto& kernels, auto chunks, const StepOptions& options) {
+         kernels.adamax(chunks, options, {beta_1, beta_2, epsilon, 1 / (1 - std::pow(beta_1, iteration.now()))});
+       });
+}
+
+// |p| / |d| of each tensor, 1 where either is 0, times the learning rate; the sums run over its chunks in order.
+template <typename T>
+std::vector<double> lamb_shares(const StepChunks<T>& all, const std::vector<double>& weights,
+                                const std::vector<double>& updates, double learning_rate) {
+  std::vector<double> shares(static_cast<std::size_t>(all.count));
+  for (std::size_t begin = 0, end = 0; begin < shares.size(); begin = end) {
+    double weight = 0, update = 0;
+    for (; end < shares.size() && all.chunks[end].tensor == all.chunks[begin].tensor; ++end) {
+      weight += weights[end];
+      update += updates[end];
+    }
+    const double ratio = weight > 0 && update > 0 ? std::sqrt(weight) / std::sqrt(update) : 1;
+    for (std::size_t c = begin; c < end; ++c) shares[c] = ratio * learning_rate;
+  }
+  return shares;
+}
+
+void lamb_step(Arrays parameters, Arrays gradients, Arrays momentums, Arrays velocities, const Scalar& learning_rate,
+               const Scalar& iteration, double beta_1, double beta_2, double epsilon, const Decay& weight_decay,
+               Option clipnorm, Option clipvalue, Option global_clipnorm) {
+  Lists lists("lamb_step", std::move(parameters), std::move(gradients));
+  lists.with("momentums", std::move(momentums)).with("velocities", std::move(velocities));
+  check_adam(lists.op, iteration, beta_1, beta_2, epsilon);
+  step(lists, common(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+       [=](const auto& kernels, auto chunks, const StepOptions& options) {
+         const double t = iteration.now();
+         const AdamOptions adam{beta_1, beta_2, epsilon, 1 / (1 - std::pow(beta_1, t)), 1 / (1 - std::pow(beta_2, t))};
+         std::vector<double> weights(static_cast<std::size_t>(chunks.count)), updates(weights.size());
+         kernels.lamb_moments(chunks, options, adam, weights.data(), updates.data());
+         kernels.lamb(chunks, options, adam, lamb_shares(chunks, weights, updates, options.learning_rate).data());
+       });
+}
+
+void lion_step(Arrays parameters, Arrays gradients, Arrays momentums, const Scalar& learning_rate, double beta_1,
+               double beta_2, const Decay& weight_decay, Option clipnorm, Option clipvalue, Option global_clipnorm) {
+  Lists lists("lion_step", std::move(parameters), std::move(gradients));
+  lists.with("momentums", std::move(momentums));
+  check_between(lists.op, "beta_1", beta_1, 0, 1);
+  check_between(lists.op, "beta_2", beta_2, 0, 1);
+  step(lists, common(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+       [=](const auto& kernels, auto chunks, const StepOptions& options) {
+         kernels.lion(chunks, options, beta_1, beta_2);
+       });
+}
+
+void ftrl_step(Arrays parameters, Arrays gradients, Arrays accumulators, Arrays linears, const Scalar& learning_rate,
+               double learning_rate_power, double l1, double l2, double l2_shrinkage, double beta,
+               const Decay& weight_decay, Option clipnorm, Option clipvalue, Option global_clipnorm) {
+  Lists lists("ftrl_step", std::move(parameters), std::move(gradients));
+  lists.with("accumulators", std::move(accumulators)).with("linears", std::move(linears));
+  if (!(learning_rate_power <= 0 && std::isfinite(learning_rate_power))) {
+    throw ValueError(
+        message(lists.op, ": learning_rate_power must be finite and not positive but is ", learning_rate_power));
+  }
+  check_not_negative(lists.op, "l1", l1);
+  check_not_negative(lists.op, "l2", l2);
+  check_not_negative(lists.op, "l2_shrinkage", l2_shrinkage);
+  check_not_negative(lists.op, "beta", beta);
+  step(lists, common(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+       [=](const auto& kernels, auto chunks, const StepOptions& options) {
+         kernels.ftrl(chunks, options, {-learning_rate_power, l1, l2, l2_shrinkage, beta});
+       });
+}
+
+void blend_step(Arrays parameters, Arrays gradients, const Scalar& learning_rate, double keep, double add,
+                const Decay& weight_decay, Option clipnorm, Option clipvalue, Option global_clipnorm) {
+  const Lists lists("blend_step", std::move(parameters), std::move(gradients));
+  step(
+      lists, common(lists, learning_rate, weight_decay, {clipnorm, clipvalue, global_clipnorm}),
+      [=](const auto& kernels, auto chunks, const StepOptions& options) { kernels.blend(chunks, options, keep, add); });
+}
+
+}  // namespace
+
+void bind_optimizer(py::module_& m) {
+  const py::arg_v decay = ("weight_decay"_a = py::none()), norm = ("clipnorm"_a = py::none()),
+                  value = ("clipvalue"_a = py::none()), global = ("global_clipnorm"_a = py::none());
+  m.def("sgd_step", &sgd_step, "parameters"_a, "gradients"_a, "velocities"_a = py::none(), py::kw_only(),
+        "learning_rate"_a, "momentum"_a = 0.0, "nesterov"_a = false, decay, norm, value, global, releases_gil());
+  m.def("adagrad_step", &adagrad_step, "parameters"_a, "gradients"_a, "accumulators"_a, py::kw_only(),
+        "learning_rate"_a, "epsilon"_a = 1e-7, decay, norm, value, global, releases_gil());
+  m.def("adadelta_step", &adadelta_step, "parameters"_a, "gradients"_a, "accumulated_gradients"_a,
+        "accumulated_deltas"_a, py::kw_only(), "learning_rate"_a, "rho"_a = 0.95, "epsilon"_a = 1e-7, decay, norm,
+        value, global, releases_gil());
+  m.def("rmsprop_step", &rmsprop_step, "parameters"_a, "gradients"_a, "velocities"_a, "momentums"_a = py::none(),
+        "average_gradients"_a = py::none(), py::kw_only(), "learning_rate"_a, "rho"_a = 0.9, "momentum"_a = 0.0,
+        "epsilon"_a = 1e-7, decay, norm, value, global, releases_gil());
+  m.def("adam_step", &adam_step, "parameters"_a, "gradients"_a, "momentums"_a, "velocities"_a,
+        "max_velocities"_a = py::none(), py::kw_only(), "learning_rate"_a, "iteration"_a, "beta_1"_a = 0.9,
+        "beta_2"_a = 0.999, "epsilon"_a = 1e-7, decay, norm, value, global, releases_gil());
+  const auto bind_adam_kin = [&](const char* name, auto* function, const char* second) {
+    m.def(name, function, "parameters"_a, "gradients"_a, "momentums"_a, py::arg(second), py::kw_only(),
+          "learning_rate"_a, "iteration"_a, "beta_1"_a = 0.9, "beta_2"_a = 0.999, "epsilon"_a = 1e-7, decay, norm,
+          value, global, releases_gil());
+  };
+  bind_adam_kin("nadam_step", &nadam_step, "velocities");
+  bind_adam_kin("adamax_step", &adamax_step, "norms");
+  bind_adam_kin("lamb_step", &lamb_step, "velocities");
+  m.def("lion_step", &lion_step, "parameters"_a, "gradients"_a, "momentums"_a, py::kw_only(), "learning_rate"_a,
+        "beta_1"_a = 0.9, "beta_2"_a = 0.99, decay, norm, value, global, releases_gil());
+  m.def("ftrl_step", &ftrl_step, "parameters"_a, "gradients"_a, "accumulators"_a, "linears"_a, py::kw_only(),
+        "learning_rate"_a, "learning_rate_power"_a = -0.5, "l1"_a = 0.0, "l2"_a = 0.0, "l2_shrinkage"_a = 0.0,
+        "beta"_a = 0.0, decay, norm, value, global, releases_gil());
+  m.def("blend_step", &blend_step, "parameters"_a, "gradients"_a, py::kw_only(), "learning_rate"_a = 0.0, "keep"_a,
+        "add"_a, decay, norm, value, global, releases_gil());
+}
+
+}  // namespace ranvier
