@@ -14,8 +14,7 @@ ABSENT: list[tuple[str, str, str]] = [
     ("layers", r"AugMix|CutMix|MixUp|RandAugment|Random.*|AutoContrast|Equalization|Solarization|Contrast.*", "augmentation belongs to the data, not to the model: `ImageDataGenerator` (planned)"),
     ("layers", r"HashedCrossing|Hashing|IntegerLookup|StringLookup", "feature preprocessing: NumPy, or scikit-learn's encoders"),
     ("layers", r"Pipeline", "not in the course"),
-    ("optimizers", r"LossScaleOptimizer", "arithmetic is float32 and float64: no loss is scaled"),
-    ("optimizers", r"Adafactor|Ftrl|Lamb|Muon|MultiOptimizer|OptimizerMap|ScheduleFreeAdamW", "not in the course; write a subclass of `Optimizer`"),
+    ("optimizers", r"MultiOptimizer|OptimizerMap|ScheduleFreeAdamW", "not in the course; write a subclass of `Optimizer`"),
     ("optimizers", r"legacy", "Keras 2's optimizers"),
     ("callbacks", r"OrbaxCheckpoint", "Orbax is JAX's"),
     ("callbacks", r"RemoteMonitor", "`LambdaCallback` can post logs"),
@@ -41,7 +40,6 @@ PARAMETERS: list[tuple[str, str]] = [
     (r"allow_last_axis_squeeze", "shapes are taken as they are"),
     (r"mask", "layers that change masks define `compute_mask`"),
     (r"synchronized", "one device"),
-    (r"loss_scale_factor", "no half-precision arithmetic"),
 ]
 
 # Names with an equal signature that do something else on purpose.
@@ -61,6 +59,9 @@ BEHAVIOUR: list[tuple[str, str, str]] = [
     ("initializers", "every random one", "without a seed each call draws anew; Keras's repeat themselves. Other random numbers, the same laws"),
     ("initializers", "STFT", "windows by name: hann, hamming, blackman, boxcar (no SciPy); others as arrays"),
     ("constraints", "Constraint", "`get_config` gives the object's attributes unless overridden"),
+    ("optimizers", "Nadam", "its state lacks the product of the momentum's weights, which follows from the number of steps"),
+    ("optimizers", "LossScaleOptimizer", "scales all gradients in float32 or float64; steps are not replayed, as it reads them on the host"),
+    ("optimizers", "every optimizer", "Keras on PyTorch rounds clipping norms, schedules, Adafactor and Muon to float32; here float64 stays float64"),
     ("optimizers.schedules", "every schedule", "computes in float64 and gives a Python float"),
     ("utils", "to_categorical", "float32 (Keras: float64 for arrays); labels that are fractions or out of range are an error"),
     ("utils", "normalize", "`axis=0` divides along axis 0; Keras's NumPy branch takes the last axis there"),

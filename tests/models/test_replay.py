@@ -79,6 +79,32 @@ def test_replay_trains_as_eager_does(build: Any, how: str) -> None:
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(getattr(rv.optimizers, n) for n in ("Nadam", "Adamax", "Lamb", "Lion", "Ftrl", "Adafactor", "Muon")),
+        lambda: rv.optimizers.Adam(gradient_accumulation_steps=3, clipnorm=0.5),
+        lambda: rv.optimizers.SGD(use_ema=True, ema_overwrite_frequency=4, weight_decay=0.1, loss_scale_factor=4.0),
+        lambda: rv.optimizers.Muon(gradient_accumulation_steps=2, use_ema=True),
+    ],
+    ids=lambda f: f.__name__,
+)
+def test_every_optimizer_replays_as_it_steps(make: Any) -> None:
+    """Steps that do different things (accumulate, update, overwrite) are recorded apart."""
+    kernels = []
+    for jit in (False, "auto"):
+        rv.utils.set_random_seed(7)
+        model, x, y, loss, _ = dense()
+        model.compile(make(), loss, jit_compile=jit)
+        model.fit(x[:64], y[:64], batch_size=8, epochs=3, verbose=0)
+        kernels.append([v.numpy().copy() for v in model.variables + model.optimizer.variables])
+    info = model.replay_info()
+    steady = [text for step, text in info.items() if "starts means" not in step]
+    assert steady and all(text.startswith("replayed") for text in steady), info
+    for eager, replayed in zip(*kernels, strict=True):
+        np.testing.assert_array_equal(eager, replayed)
+
+
 def test_sample_weights_and_order() -> None:
     weights = RNG.uniform(size=70).astype(np.float32)
     for options in ({"sample_weight": weights}, {"shuffle": False}, {"shuffle": "batch"}):

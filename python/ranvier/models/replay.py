@@ -50,12 +50,12 @@ class Replay:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.entries: dict[Key, Entry] = {}
-        self._by_rows: dict[tuple[str, int], Entry] = {}  # for batches that are gathered into place
+        self._by_rows: dict[Key, Entry] = {}  # for batches that are gathered into place
 
     def run(self, kind: str, step: Callable[[Any], Any], batch: Any) -> Any:
         """One step on ``batch``, replayed if it can be."""
         leaves = [t.array for t in _leaves(batch)]
-        key = (kind, *[(a.shape, a.dtype) for a in leaves])
+        key = (kind, self._phase(kind), *[(a.shape, a.dtype) for a in leaves])
         entry = self.entries.get(key)
         if entry is None:
             if len(self.entries) < _MOST_SHAPES:
@@ -65,12 +65,16 @@ class Replay:
             return self._replay(kind, entry, leaves)
         if entry.refusal is not None:
             return step(batch)
-        return self._record(kind, entry, step, batch, leaves)
+        return self._record(key, entry, step, batch, leaves)
 
     def gathered(self, kind: str, rows: int) -> Any:
         """The recorded inputs for a batch of ``rows`` samples, to gather into; None where there are none."""
-        entry = self._by_rows.get((kind, rows))
+        entry = self._by_rows.get((kind, self._phase(kind), rows))
         return None if entry is None or entry.changes != changes.count else entry.batch
+
+    def _phase(self, kind: str) -> tuple[bool, ...]:
+        """What the optimizer does in this step, where its steps are not all alike: they are recorded apart."""
+        return self.model.optimizer.phase() if kind == "train" else ()
 
     def _replay(self, kind: str, entry: Entry, leaves: list[_core.Array]) -> Any:
         if kind == "train":
@@ -79,9 +83,8 @@ class Replay:
         entry.replays += 1
         return _again(entry.result)
 
-    def _record(
-        self, kind: str, entry: Entry, step: Callable[[Any], Any], batch: Any, leaves: list[_core.Array]
-    ) -> Any:
+    def _record(self, key: Key, entry: Entry, step: Callable[[Any], Any], batch: Any, leaves: list[_core.Array]) -> Any:
+        kind = key[0]
         if entry.recording is not None and entry.replays < _MOST_AGAIN:
             entry.wasted += 1
             if entry.wasted >= _MOST_AGAIN:
@@ -106,15 +109,16 @@ class Replay:
         entry.inputs, entry.batch, entry.result = inputs, batch, _keep(result)
         entry.changes, entry.replays = changes.count, 0
         if entry.recording is not None and leaves and leaves[0].ndim:
-            self._by_rows[kind, leaves[0].shape[0]] = entry
+            self._by_rows[kind, key[1], leaves[0].shape[0]] = entry
         return _again(result) if entry.refusal is None else result
 
     def info(self) -> dict[str, str]:
         """What became of each kind of step at each shape."""
         found = {}
-        for (kind, *shapes), entry in self.entries.items():
+        for (kind, phase, *shapes), entry in self.entries.items():
             text = ", ".join(f"{dtype} {'x'.join(map(str, shape)) or 'scalar'}" for shape, dtype in shapes)
-            found[f"{kind} ({text})"] = entry.describe()
+            does = [name for name, now in zip(("updates", "starts means", "takes means"), phase, strict=False) if now]
+            found[f"{kind} ({'; '.join([text, *(does or ['accumulates'])]) if phase else text})"] = entry.describe()
         if len(self.entries) >= _MOST_SHAPES:
             found["other shapes"] = f"eager: {_MOST_SHAPES} shapes are recorded; pad batches to fewer"
         return found

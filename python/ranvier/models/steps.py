@@ -269,6 +269,7 @@ class Steps:
         if variables:
             if not loss.requires_grad:
                 raise ValueError("the loss does not depend on any trainable variable: was something detached?")
+            loss = self.optimizer.scale_loss(loss)
             self.optimizer.apply(autograd.grad(loss, variables, allow_unused=True), variables)
         with no_grad():
             return self.compute_metrics(x, y, y_pred, sample_weight)

@@ -117,6 +117,8 @@ class Trainer(Steps):
             calls.on_epoch_end(epoch, logs)
             if self.stop_training:
                 break
+        if len(epochs) > 0 and self.optimizer is not None:
+            self.optimizer.finalize_variable_values(self.trainable_variables)
         calls.on_train_end(logs)
 
     def evaluate(

@@ -7,16 +7,30 @@ from typing import Any
 from ranvier import schedules as schedules
 from ranvier._names import unknown
 from ranvier.optimizers.algorithms import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
+from ranvier.optimizers.composed import Adafactor, Muon
+from ranvier.optimizers.loss_scale import LossScaleOptimizer
+from ranvier.optimizers.moments import Adamax, Ftrl, Lamb, Lion, Nadam
 from ranvier.optimizers.optimizer import Optimizer
 
-CLASSES: dict[str, type[Optimizer]] = {c.__name__.lower(): c for c in (SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop)}
+_ALL: tuple[type[Optimizer], ...] = (
+    SGD, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, LossScaleOptimizer, Muon, Nadam, RMSprop,
+)  # fmt: skip
+CLASSES: dict[str, type[Optimizer]] = {c.__name__.lower(): c for c in _ALL}
 
 __all__ = [
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lamb",
+    "Lion",
+    "LossScaleOptimizer",
+    "Muon",
+    "Nadam",
     "Optimizer",
     "RMSprop",
     "deserialize",
