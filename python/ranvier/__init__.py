@@ -10,6 +10,7 @@ from ranvier import constraints as constraints
 from ranvier import cuda as cuda
 from ranvier import datasets as datasets
 from ranvier import initializers as initializers
+from ranvier import inspection as inspection
 from ranvier import kernels as kernels
 from ranvier import layers as layers
 from ranvier import losses as losses
@@ -44,6 +45,7 @@ from ranvier.layers import Input as Input
 from ranvier.layers import Layer as Layer
 from ranvier.models import Model as Model
 from ranvier.models import Sequential as Sequential
+from ranvier.profiling import profiler as profiler
 from ranvier.tensor import Tensor as Tensor
 from ranvier.tensor import as_tensor as as_tensor
 from ranvier.variable import Variable as Variable

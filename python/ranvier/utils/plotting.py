@@ -48,7 +48,7 @@ class _Labels:
         rows = [f'<tr><td{span} bgcolor="black">{self._text(head, 16, "white")}</td></tr>']
         activation = getattr(layer, "activation", None)
         if self.activations and activation is not None:
-            name = getattr(activation, "name", None) or getattr(activation, "__name__", str(activation))
+            name = str(getattr(activation, "name", None) or getattr(activation, "__name__", activation))
             rows.append(
                 f'<tr><td bgcolor="white"{span}>{self._text(f"Activation: <b>{html.escape(name)}</b>")}</td></tr>'
             )
