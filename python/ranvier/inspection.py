@@ -70,9 +70,8 @@ def layer_statistics(model: Any, x: Any, y: Any = None, loss: Any = None, traini
         )
     nodes = graph.nodes
     symbolic: list[KerasTensor] = [t for node in nodes for t in node.output_list]
-    probe = ranvier.Model(
-        graph.inputs, [*symbolic, *graph.output_list], dtype=model.dtype
-    )  # kept outputs: no ReLU joins another layer
+    # Outputs are kept as they are: no ReLU joins the layer before it.
+    probe = ranvier.Model(graph.inputs, [*symbolic, *graph.output_list], dtype=model.dtype)
     weights = [v for node in nodes for v in node.layer.trainable_weights]
     with contextlib.nullcontext() if y is not None else no_grad():
         values = probe(x, training=training)
