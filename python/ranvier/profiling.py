@@ -72,8 +72,9 @@ class profiler:
 
     >>> import ranvier as rv
     >>> model = rv.Sequential([rv.Input((8,)), rv.layers.Dense(4, name="hidden"), rv.layers.Dense(2, name="out")])
+    >>> x = rv.ops.ones((3, 8))
     >>> with rv.profiler() as profile:
-    ...     y = model(rv.ops.ones((3, 8)))
+    ...     y = model(x)
     >>> sorted((row.name, row.calls, row.flops) for row in profile.rows("layer", limits=False))
     [('hidden', 1, 192.0), ('out', 1, 48.0)]
     """
