@@ -5,6 +5,7 @@ from ranvier import activations as activations
 from ranvier import applications as applications
 from ranvier import autograd as autograd
 from ranvier import callbacks as callbacks
+from ranvier import classic as classic
 from ranvier import config as config
 from ranvier import constraints as constraints
 from ranvier import cuda as cuda
