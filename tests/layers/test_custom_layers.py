@@ -159,3 +159,86 @@ def test_a_layer_used_twice_has_one_set_of_weights() -> None:
     model = rv.Model([a, b], layers.Subtract()([shared(a), shared(b)]))
     assert len(model.weights) == 2
     np.testing.assert_allclose(model([X, X]).numpy(), 0, atol=1e-6)
+
+
+def test_options_by_their_places() -> None:
+    x = rv.ops.ones((4, 50))
+    dropped = layers.Dropout(0.5, seed=1)(x, True).numpy()
+    np.testing.assert_array_equal(dropped, layers.Dropout(0.5, seed=1)(x, training=True).numpy())
+    assert (dropped == 0).any()
+    shift = Shift()
+    shift(rv.ops.ones((2, 3, 2)), rv.Tensor(TOKENS != 0))
+    assert shift.seen.tolist() == (TOKENS != 0).tolist()
+    model = rv.Sequential([rv.Input((3,)), layers.Dropout(0.9), layers.Dense(2)])
+    assert model(X, True).shape == (6, 2)
+
+
+class Pair(layers.Layer):
+    """A mask for each of two inputs."""
+
+    def call(self, left: Any, right: Any, left_mask: Any = None, right_mask: Any = None) -> Any:
+        self.seen = left_mask, right_mask
+        return left + right
+
+
+def test_masks_of_several_arguments() -> None:
+    embedded = layers.Embedding(5, 2, mask_zero=True)(TOKENS)
+    pair = Pair()
+    pair(rv.ops.ones((2, 3, 2)), embedded)
+    assert pair.seen[0] is None and pair.seen[1].tolist() == (TOKENS != 0).tolist()
+    pair(embedded, right=embedded, left_mask=rv.Tensor(TOKENS == 1))
+    assert pair.seen[0].tolist() == (TOKENS == 1).tolist() and pair.seen[1].tolist() == (TOKENS != 0).tolist()
+
+
+def test_masks_survive_a_conversion() -> None:
+    shift = Shift(dtype="float64")
+    y = shift(layers.Embedding(5, 2, mask_zero=True)(TOKENS))
+    assert y.dtype == "float64" and shift.seen.tolist() == (TOKENS != 0).tolist()
+    assert layers.get_mask(y).tolist() == (TOKENS[:, 1:] != 0).tolist()
+
+
+def test_shapes_that_a_layer_was_built_with() -> None:
+    for k in (rv, keras):
+        dense = k.layers.Dense(4)
+        assert dense.get_build_config() is None
+        dense.build((None, 3))
+        assert dense.built and tuple(dense.get_build_config()["input_shape"]) == (None, 3)
+        twin = k.layers.Dense(4)
+        twin.build_from_config(dense.get_build_config())
+        assert [tuple(w.shape) for w in twin.weights] == [(3, 4), (4,)]
+        assert dense.compute_dtype == dense.variable_dtype == dense.input_dtype == "float32"
+        assert dense.path == dense.name
+    several = Bilinear()
+    several(X, X[:, :2])
+    assert several.get_build_config() == {"shapes_dict": {"left_shape": (6, 3), "right_shape": (6, 2)}}
+    twin = Bilinear()
+    twin.build_from_config(several.get_build_config())
+    assert twin.built and twin.kernel.shape == (3, 2)
+
+
+def test_stateless_call() -> None:
+    """Beside Keras: other weights, statistics that come back, losses; the layer's own stay."""
+    found = []
+    for k in (rv, keras):
+        layer = k.layers.BatchNormalization(gamma_regularizer="l2")
+        layer.build((None, 3))
+        before = layer.get_weights()
+        trained = [np.full(3, 2.0, "float32"), np.full(3, 0.5, "float32")]
+        statistics = [np.full(3, 0.1, "float32"), np.full(3, 1.5, "float32")]
+        outputs, after, losses = layer.stateless_call(trained, statistics, X, training=True, return_losses=True)
+        found.append([np.asarray(v.detach()) for v in (outputs, *after, *losses)])
+        for a, b in zip(before, layer.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    layer = layers.Dense(2)
+    with pytest.raises(ValueError, match="must be built first"):
+        layer.stateless_call([], [], X)
+    layer.build((None, 3))
+    with pytest.raises(ValueError, match="has 2 trainable and 0 non-trainable variables; got 1 and 0"):
+        layer.stateless_call([X], [], X)
+    with pytest.raises(ValueError, match=r"kernel' of layer .* has shape \(3, 2\), the value given \(2, 3\)"):
+        layer.stateless_call([np.ones((2, 3)), np.ones(2)], [], X)
+    outputs, _ = layer.stateless_call([np.ones((3, 2)), np.zeros(2)], [], X)
+    gradient = rv.grad(rv.ops.sum(rv.ops.square(outputs)), layer.kernel)
+    np.testing.assert_allclose(gradient.numpy(), 2 * X.T @ (X @ np.ones((3, 2))), rtol=1e-4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from functools import partial
 from typing import Any, ClassVar
@@ -19,10 +18,11 @@ from ranvier.layers.arguments import (
     simple_arguments,
     unknown_arguments,
 )
+from ranvier.layers.building import Built
 from ranvier.layers.input_spec import InputSpec, check_inputs
 from ranvier.layers.masks import Masks, get_mask, set_mask
+from ranvier.layers.signature import Signature, signature_of, signatures
 from ranvier.layers.symbolic import KerasTensor, Node, is_symbolic
-from ranvier.layers.tracking import Tracked
 from ranvier.tensor import Tensor, array_of, as_tensor, wrap
 from ranvier.variable import Variable
 
@@ -37,33 +37,10 @@ class _Calls(threading.local):
 _calls = _Calls()
 
 
-class _Signature:
-    """What ``call`` and ``build`` of a class take, read once."""
-
-    def __init__(self, layer_class: type[Layer]) -> None:
-        parameters = list(inspect.signature(layer_class.call).parameters.values())[1:]
-        takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
-        self.names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        defaults = {p.name: p.default for p in parameters}
-        self.training = "training" in defaults or takes_all
-        self.training_default = defaults.get("training")
-        self.mask = "mask" in defaults
-        build = list(inspect.signature(layer_class.build).parameters.values())[1:]
-        self.build_names = [p.name for p in build if p.kind is not p.VAR_KEYWORD]
-
-
-_signatures: dict[type, _Signature] = {}
 _PLAIN = ["training"]  # options that hold no tensors
 
 
-def _signature_of(layer_class: type[Layer]) -> _Signature:
-    signature = _signatures.get(layer_class)
-    if signature is None:
-        signature = _signatures[layer_class] = _Signature(layer_class)
-    return signature
-
-
-class Layer(Tracked):
+class Layer(Built):
     """A computation with state. Subclasses define ``call``, ``build`` where they have weights, and ``get_config``.
 
     ``__call__`` converts its arguments to tensors of the layer's dtype, checks them against ``input_spec``, builds
@@ -85,7 +62,7 @@ class Layer(Tracked):
     _init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
     renamed_arguments: ClassVar[dict[str, str]] = {}  # names of old Keras -> what to write today
     _not_scanned: ClassVar[frozenset[str]] = frozenset(
-        {"_init_arguments", "inbound_nodes", "_losses", "_loss_holders", "optimizer"}
+        {"_init_arguments", "inbound_nodes", "_losses", "_loss_holders", "optimizer", "_build_shapes"}
     )
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -172,7 +149,7 @@ class Layer(Tracked):
                 f"In layer {type(self).__name__!r}, you forgot to call super().__init__() as the first statement of "
                 "__init__()"
             )
-        signature = _signatures.get(type(self)) or _signature_of(type(self))
+        signature = signatures.get(type(self)) or signature_of(type(self))
         if (
             len(args) == 1 and isinstance(args[0], Tensor) and (not kwargs or list(kwargs) == _PLAIN)
         ):  # nearly every call
@@ -180,6 +157,8 @@ class Layer(Tracked):
                 args = (self._convert_tensor(args[0]),)
         else:
             args, kwargs = tuple(self._convert(a) for a in args), {k: self._convert(v) for k, v in kwargs.items()}
+            if len(args) > 1:
+                args, kwargs = signature.options_by_name(args, kwargs)
             if is_symbolic((args, kwargs)):
                 return self._call_symbolically(signature, args, kwargs)
         first = args[0] if args else next(iter(kwargs.values()), None)
@@ -195,7 +174,7 @@ class Layer(Tracked):
                 self._build_for(signature, args, kwargs)
             if outer_training is None or kwargs or signature.training:
                 self._set_training(signature, kwargs)
-            mask = self._set_mask(signature, first, kwargs) if Masks.exist else None
+            mask = self._set_mask(signature, args, kwargs) if Masks.exist else None
             outputs = self.call(*args, **kwargs)
             if self.activity_regularizer is not None:
                 self._add_activity_loss(outputs)
@@ -211,7 +190,10 @@ class Layer(Tracked):
     def _convert_tensor(self, x: Tensor) -> Tensor:
         floating = x.dtype.startswith(("float", "bfloat"))
         if (floating or (self.casts_integers and x.dtype != "bool")) and x.dtype != self.dtype:
-            return x.astype(self.dtype)
+            converted = x.astype(self.dtype)
+            if Masks.exist and get_mask(x) is not None:
+                set_mask(converted, get_mask(x))
+            return converted
         return x
 
     def _convert(self, x: Any) -> Any:
@@ -233,7 +215,7 @@ class Layer(Tracked):
             return self._convert_tensor(as_tensor(np.asarray(x)))
         return x
 
-    def _set_training(self, signature: _Signature, kwargs: dict[str, Any]) -> None:
+    def _set_training(self, signature: Signature, kwargs: dict[str, Any]) -> None:
         """``training`` of this call: as passed, else as the layers around have it, else ``call``'s default."""
         training = kwargs.get("training")
         if training is None:
@@ -245,7 +227,7 @@ class Layer(Tracked):
         else:
             kwargs.pop("training", None)
 
-    def _build_for(self, signature: _Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _build_for(self, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Builds from the first argument's shape, or where ``build`` names several, from ``<argument>_shape``."""
         given = dict(zip(signature.names, args, strict=False)) | kwargs
         shapes = {k: shapes_of(v) for k, v in given.items()}
@@ -272,8 +254,18 @@ class Layer(Tracked):
 
     # --- masks ---------------------------------------------------------------------------------------
 
-    def _set_mask(self, signature: _Signature, first: Any, kwargs: dict[str, Any]) -> Any:
-        """The mask of this call, passed or carried by the first argument; given to ``call`` if it takes one."""
+    def _set_mask(self, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The mask of this call, passed or carried by the first argument; given to ``call`` if it takes one.
+
+        A ``call`` of several tensors may have an argument ``<name>_mask`` for any of them.
+        """
+        first = args[0] if args else next(iter(kwargs.values()), None)
+        if signature.argument_masks:
+            given = dict(zip(signature.names, args, strict=False)) | kwargs
+            for name, its_mask in signature.argument_masks:
+                found = _tree.map_structure(get_mask, given.get(name))
+                if len(given) > 1 and given.get(its_mask) is None and any(m is not None for m in _tree.flatten(found)):
+                    kwargs[its_mask] = found
         mask = kwargs.get("mask")
         if mask is None:
             mask = _tree.map_structure(get_mask, first)
@@ -290,7 +282,7 @@ class Layer(Tracked):
 
     # --- symbolic calls ------------------------------------------------------------------------------
 
-    def _call_symbolically(self, signature: _Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call_symbolically(self, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         first = args[0] if args else next(iter(kwargs.values()))
         if self.input_spec is not None:
             check_inputs(self.input_spec, first, self.name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier import _tree, ops
-from ranvier.layers.layer import Layer, _signature_of
+from ranvier.layers.layer import Layer
+from ranvier.layers.signature import signature_of
 from ranvier.saving.registry import deserialize_object, serialize_object
 
 
@@ -56,7 +57,7 @@ class TimeDistributed(Wrapper):
             raise ValueError(
                 f"TimeDistributed {self.name!r}: mask must begin with shape {(n, steps)}, got {tuple(mask.shape)}"
             )
-        signature = _signature_of(type(self.layer))
+        signature = signature_of(type(self.layer))
         options = {"training": training} if signature.training else {}
         with_mask = mask is not None and signature.mask
         if not with_mask and not self.layer.non_trainable_weights:  # no step sees another: all at once

@@ -7,8 +7,8 @@ from typing import Any
 from ranvier import initializers, ops
 from ranvier.autograd import no_grad
 from ranvier.layers.input_spec import InputSpec
-from ranvier.layers.layer import _signature_of
 from ranvier.layers.recurrent_wrappers import Wrapper
+from ranvier.layers.signature import signature_of
 
 
 class SpectralNormalization(Wrapper):
@@ -55,7 +55,7 @@ class SpectralNormalization(Wrapper):
     def call(self, inputs: Any, training: bool = False) -> Any:
         if training:
             self._normalize()
-        options = {"training": training} if _signature_of(type(self.layer)).training else {}
+        options = {"training": training} if signature_of(type(self.layer)).training else {}
         return self.layer(inputs, **options)
 
     def _normalize(self) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from ranvier import _tree
 from ranvier.config import auto_name
-from ranvier.layers.layer import Layer, _Signature
+from ranvier.layers.layer import Layer
 from ranvier.layers.operation import Operation
+from ranvier.layers.signature import Signature
 from ranvier.layers.symbolic import KerasTensor
 from ranvier.models.graph import Graph
 from ranvier.models.summary import summary_lines
@@ -68,7 +69,7 @@ class Model(Trainer, Layer):
             self._build_shape = input_shape
             self._trace((_tree.map_shapes(lambda s: KerasTensor(s, self.dtype), input_shape),), {})
 
-    def _build_for(self, signature: _Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _build_for(self, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if type(self).build is Model.build:  # the call that follows builds the layers inside
             self.built = True
             self._build_shape = _open_shapes(args[0] if args else next(iter(kwargs.values()), None))

@@ -8,8 +8,9 @@ from typing import Any
 from ranvier import _tree
 from ranvier.layers.arguments import plain_dtype
 from ranvier.layers.core import InputLayer
-from ranvier.layers.layer import Layer, _Signature, shapes_of
+from ranvier.layers.layer import Layer, shapes_of
 from ranvier.layers.normalization import takes_relu
+from ranvier.layers.signature import Signature
 from ranvier.layers.symbolic import KerasTensor
 from ranvier.models.graph import Graph
 from ranvier.models.model import Model
@@ -116,7 +117,7 @@ class Sequential(Model):
                 raise
         self.built = True
 
-    def _build_for(self, signature: _Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _build_for(self, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         shape = shapes_of(args[0] if args else next(iter(kwargs.values())))
         if _tree.is_shape(shape) and shape:
             self.build((None, *shape[1:]))
