@@ -11,6 +11,13 @@ from pathlib import Path
 
 STUB = Path(__file__).parent.parent / "python" / "ranvier" / "_core.pyi"
 
+# Parameters of slots, as the generator writes them and as they are.
+TYPED = {
+    "def __new__(type, *args, **kwargs):": "def __new__(cls, *args: typing.Any, **kwargs: typing.Any) -> typing.Any:",
+    "def __call__(self, *args, **kwargs):": "def __call__(self, *a: typing.Any, **k: typing.Any) -> typing.Any:",
+    "def __get__(self, instance, owner = None):": "def __get__(self, obj: typing.Any, t: typing.Any) -> typing.Any:",
+}
+
 
 def generated() -> str:
     """The stub of the module that this interpreter imports."""
@@ -21,10 +28,11 @@ def generated() -> str:
         if done.returncode != 0:
             sys.exit(done.stdout + done.stderr)
         text = (Path(folder) / "ranvier" / "_core.pyi").read_text()
-    # The generator names NumPy's types without importing them, and knows no types of CPython's own constructors.
+    # The generator names NumPy's types without importing them, and knows no types of CPython's own slots.
     text = text.replace("import typing\n", "import typing\n\nimport numpy\n", 1)
-    untyped = "def __new__(type, *args, **kwargs):"
-    return text.replace(untyped, "def __new__(cls, *args: typing.Any, **kwargs: typing.Any) -> typing.Any:")
+    for untyped, typed in TYPED.items():
+        text = text.replace(untyped, typed)
+    return text
 
 
 def main() -> None:

@@ -7,6 +7,7 @@
 #include "core/dispatch.h"
 #include "ops/activation_name.h"
 #include "ops/binding.h"
+#include "tape/direct.h"
 
 namespace ranvier {
 namespace {
@@ -55,6 +56,7 @@ void bind_plain(py::module_& m, const char* name, ActivationKind kind) {
   m.def((std::string(name) + "_backward").c_str(),
         [=](const Array& saved, const Array& dy) { return backward(name, saved, dy, activation); },
         py::arg(slope_from_output(kind) ? "y" : "x"), "dy"_a, releases_gil());
+  add_direct(name, [=](const Array& x) { return forward(name, x, activation); });
 }
 
 // F_forward(x, alpha) and F_backward(x, dy, alpha).
@@ -65,6 +67,7 @@ void bind_with_alpha(py::module_& m, const char* name, ActivationKind kind, cons
   m.def((std::string(name) + "_backward").c_str(),
         [=](const Array& x, const Array& dy, double alpha) { return backward(name, x, dy, {kind, alpha}); }, "x"_a,
         "dy"_a, py::arg(parameter), releases_gil());
+  add_direct(name, [=](const Array& x, double alpha) { return forward(name, x, {kind, alpha}); });
 }
 
 Activation gelu_of(bool approximate) { return {approximate ? ActivationKind::Gelu : ActivationKind::GeluExact, 0}; }
@@ -103,6 +106,8 @@ void bind_activation(py::module_& m) {
       [](const Array& x, const Array& dy, bool approximate) { return backward("gelu", x, dy, gelu_of(approximate)); },
       "x"_a, "dy"_a, "approximate"_a, releases_gil());
   m.def("threshold_forward", &threshold_forward, "x"_a, "value"_a, "inclusive"_a, releases_gil());
+  add_direct("gelu", [](const Array& x, bool approximate) { return forward("gelu", x, gelu_of(approximate)); });
+  add_direct("threshold", &threshold_forward);
 }
 
 }  // namespace ranvier

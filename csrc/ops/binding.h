@@ -22,6 +22,9 @@ using releases_gil = py::call_guard<py::gil_scoped_release>;
 DType dtype_argument(const std::string& name);
 Device device_argument(const std::string& name);
 
+// A Python number as an array of one element, with the dtype and on the device of `like`.
+Array scalar_like(const Array& like, py::handle value);
+
 // False once the interpreter is going down, when no owner's Python code may run any more.
 bool python_is_running();
 

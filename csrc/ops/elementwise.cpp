@@ -7,6 +7,7 @@
 #include "core/dispatch.h"
 #include "ops/binding.h"
 #include "ops/reduce.h"
+#include "tape/direct.h"
 
 namespace ranvier {
 namespace {
@@ -80,6 +81,15 @@ Broadcast broadcast_along(const char* op, const Shape& shape, std::initializer_l
   return plan;
 }
 
+// The plan of operands that all have n elements in the same order.
+Broadcast side_by_side(int64_t n) {
+  Broadcast plan;  // NOLINT(cppcoreguidelines-pro-type-member-init): two kilobytes of axes that are not there
+  plan.axes = 1;
+  plan.size = plan.sizes[0] = n;
+  for (int64_t* strides : {plan.strides[0], plan.strides[1], plan.strides[2]}) strides[0] = 1;
+  return plan;
+}
+
 // --- ops ------------------------------------------------------------------------------------------
 
 void refuse_narrow(const char* op, const char* name, const Array& x) {
@@ -136,15 +146,21 @@ Array binary(const char* op, BinaryOp kind, const Array& a, const Array& b, bool
   if (kind == BinaryOp::Power && a.dtype() == DType::Int64) run(op, [b] { refuse_negative<int64_t>(b); });
   const Array& left = exchanged ? b : a;
   const Array& right = exchanged ? a : b;
-  const bool same = a.shape() == b.shape();
-  Shape shape = same ? a.shape() : broadcast_shape(op, {{"x1", a}, {"x2", b}});
-  const Shape flat{a.size()};  // equal shapes are one axis, whatever its parts
-  const Broadcast plan =
-      same ? broadcast_along(op, flat, {&flat, &flat}) : broadcast_along(op, shape, {&left.shape(), &right.shape()});
-  Array y = Array::empty(std::move(shape), compares(kind) ? DType::Bool : a.dtype(), a.device());
+  const DType dtype = a.dtype(), result = compares(kind) ? DType::Bool : dtype;
+  if (a.shape() == b.shape()) {  // one axis, whatever its parts
+    Array y = Array::empty(a.shape(), result, a.device());
+    if (y.size() == 0) return y;
+    dispatch_untyped(op, a, [=](const KernelTable& kernels) mutable {
+      kernels.elementwise.binary(kind, dtype, left.raw(), right.raw(), y.raw(), side_by_side(y.size()));
+    });
+    return y;
+  }
+  Shape shape = broadcast_shape(op, {{"x1", a}, {"x2", b}});
+  const Broadcast plan = broadcast_along(op, shape, {&left.shape(), &right.shape()});
+  Array y = Array::empty(std::move(shape), result, a.device());
   if (y.size() == 0) return y;
   dispatch_untyped(op, a, [=](const KernelTable& kernels) mutable {
-    kernels.elementwise.binary(kind, a.dtype(), left.raw(), right.raw(), y.raw(), plan);
+    kernels.elementwise.binary(kind, dtype, left.raw(), right.raw(), y.raw(), plan);
   });
   return y;
 }
@@ -227,8 +243,9 @@ Array sum_to_shape_forward(const Array& x, const Shape& shape) {
   return y;
 }
 
-// A Python number as an array of one element, with the dtype and on the device of `like`.
-Array scalar_like(const Array& like, const py::object& value) {
+}  // namespace
+
+Array scalar_like(const Array& like, py::handle value) {
   Array y = Array::constant({}, like.dtype(), like.device());
   const auto refuse = [&] {
     throw ValueError(message(py::repr(value).cast<std::string>(), " does not fit into ", dtype_name(like.dtype())));
@@ -263,8 +280,6 @@ Array scalar_like(const Array& like, const py::object& value) {
   }
 }
 
-}  // namespace
-
 void bind_elementwise(py::module_& m) {
   struct Unary {
     const char* name;
@@ -288,6 +303,7 @@ void bind_elementwise(py::module_& m) {
   for (const Unary& op : kUnary) {
     m.def((std::string(op.name) + "_forward").c_str(), [op](const Array& x) { return unary(op.name, op.kind, x); },
           "x"_a, releases_gil());
+    add_direct(op.name, [op](const Array& x) { return unary(op.name, op.kind, x); });
   }
   struct Binary {
     const char* name;
@@ -314,7 +330,10 @@ void bind_elementwise(py::module_& m) {
     m.def((std::string(op.name) + "_forward").c_str(),
           [op](const Array& x1, const Array& x2) { return binary(op.name, op.kind, x1, x2, op.exchanged); }, "x1"_a,
           "x2"_a, releases_gil());
+    add_direct(op.name,
+               [op](const Array& x1, const Array& x2) { return binary(op.name, op.kind, x1, x2, op.exchanged); });
   }
+  add_direct("clip", &clip_forward);
   m.def("where_forward", &where_forward, "condition"_a, "x1"_a, "x2"_a, releases_gil());
   m.def("clip_forward", &clip_forward, "x"_a, "x_min"_a, "x_max"_a, releases_gil());
   m.def("clip_backward", &clip_backward, "x"_a, "dy"_a, "x_min"_a, "x_max"_a, releases_gil());

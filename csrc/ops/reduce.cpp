@@ -4,6 +4,7 @@
 #include "core/dispatch.h"
 #include "ops/binding.h"
 #include "ops/shape.h"
+#include "tape/direct.h"
 
 namespace ranvier {
 namespace {
@@ -23,6 +24,7 @@ std::vector<bool> marked_axes(const char* op, const Array& x, const Axes& axes) 
 
 Shape reduced_shape(const Shape& shape, const std::vector<bool>& marked, bool keepdims) {
   Shape result;
+  result.reserve(shape.size());
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (!marked[i]) result.push_back(shape[i]);
     if (marked[i] && keepdims) result.push_back(1);
@@ -62,11 +64,25 @@ std::vector<Run> runs_from_the_last(const std::vector<bool>& marked) {
   return runs;
 }
 
+// Where all marked axes stand together.
+std::optional<Run> only_run(const std::vector<bool>& marked) {
+  const int rank = static_cast<int>(marked.size());
+  int begin = 0;
+  while (begin < rank && !marked[begin]) ++begin;
+  int end = begin;
+  while (end < rank && marked[end]) ++end;
+  for (int i = end; i < rank; ++i) {
+    if (marked[i]) return std::nullopt;
+  }
+  return Run{begin, end};
+}
+
+// Axes that are `already_reduced` (none, if that is empty) do not count.
 Rows rows_of(const Shape& shape, Run run, const std::vector<bool>& already_reduced) {
   Rows rows{1, 1, 1};
   for (int i = 0; i < static_cast<int>(shape.size()); ++i) {
     int64_t& side = i < run.begin ? rows.outer : i < run.end ? rows.columns : rows.inner;
-    if (!already_reduced[i]) side *= shape[i];
+    if (already_reduced.empty() || !already_reduced[i]) side *= shape[i];
   }
   return rows;
 }
@@ -76,27 +92,47 @@ DType result_dtype(DType dtype, Reduction reduction) {
   return accumulates && !is_floating(dtype) ? DType::Int64 : dtype;
 }
 
-Array reduce(const char* op, Reduction reduction, const Array& x, const Axes& axes, bool keepdims) {
+// x -> y over each of the runs; only the first reads x.
+void reduce_runs(const KernelTable& kernels, Reduction reduction, const Array& x, Array& y,
+                 const std::vector<bool>& marked) {
+  const std::vector<Run> runs = runs_from_the_last(marked);
+  std::vector<bool> done(x.rank(), false);
+  Array from = x;
+  for (const Run& run : runs) {
+    const Rows rows = rows_of(x.shape(), run, done);
+    Array to = &run == &runs.back() ? y : Array::empty({rows.outer, rows.inner}, y.dtype(), x.device());
+    kernels.reduce.reduce(reduction, from.dtype(), from.raw(), to.raw(), rows);
+    if (reduction == Reduction::Squares) reduction = Reduction::Sum;  // those of the first run
+    for (int i = run.begin; i < run.end; ++i) done[i] = true;
+    from = to;
+  }
+}
+
+// `finish(kernels, y)` is what is still to be done to the sums.
+template <typename Finish>
+Array reduce(const char* op, Reduction reduction, const Array& x, const Axes& axes, bool keepdims, Finish finish) {
   check_reducible(op, x);
   const std::vector<bool> marked = marked_axes(op, x, axes);
   if (reduction == Reduction::Max || reduction == Reduction::Min) check_not_empty(op, x, marked);
-  const DType dtype = result_dtype(x.dtype(), reduction);
-  Array y = Array::empty(reduced_shape(x.shape(), marked, keepdims), dtype, x.device());
+  const DType dtype = x.dtype();
+  Array y = Array::empty(reduced_shape(x.shape(), marked, keepdims), result_dtype(dtype, reduction), x.device());
+  if (const std::optional<Run> run = only_run(marked)) {  // which is nearly always
+    const Rows rows = rows_of(x.shape(), *run, {});
+    dispatch_untyped(op, x, [=](const KernelTable& kernels) mutable {
+      kernels.reduce.reduce(reduction, dtype, x.raw(), y.raw(), rows);
+      finish(kernels, y);
+    });
+    return y;
+  }
   dispatch_untyped(op, x, [=](const KernelTable& kernels) mutable {
-    const std::vector<Run> runs = runs_from_the_last(marked);
-    std::vector<bool> done(x.rank(), false);
-    Array from = x;
-    Reduction kind = reduction;
-    for (const Run& run : runs) {
-      const Rows rows = rows_of(x.shape(), run, done);
-      Array to = &run == &runs.back() ? y : Array::empty({rows.outer, rows.inner}, dtype, x.device());
-      kernels.reduce.reduce(kind, from.dtype(), from.raw(), to.raw(), rows);
-      if (kind == Reduction::Squares) kind = Reduction::Sum;  // those of the first run
-      for (int i = run.begin; i < run.end; ++i) done[i] = true;
-      from = to;
-    }
+    reduce_runs(kernels, reduction, x, y, marked);
+    finish(kernels, y);
   });
   return y;
+}
+
+Array reduce(const char* op, Reduction reduction, const Array& x, const Axes& axes, bool keepdims) {
+  return reduce(op, reduction, x, axes, keepdims, [](const KernelTable& /*kernels*/, Array& /*y*/) {});
 }
 
 Array sum_forward(const Array& x, const Axes& axes, bool keepdims) {
@@ -114,14 +150,10 @@ Array min_forward(const Array& x, const Axes& axes, bool keepdims) {
 
 Array mean_of(const char* op, Reduction reduction, const Array& x, const Axes& axes, bool keepdims) {
   check_floating(op, "x", x);
-  Array y = reduce(op, reduction, x, axes, keepdims);
-  const std::vector<bool> marked = marked_axes(op, x, axes);
-  double count = 1;
-  for (int i = 0; i < x.rank(); ++i) count *= marked[i] ? static_cast<double>(x.shape(i)) : 1.0;
-  dispatch_untyped(op, x, [=](const KernelTable& kernels) mutable {
-    kernels.reduce.mean_of_sum(y.dtype(), y.raw(), y.size(), count);
+  return reduce(op, reduction, x, axes, keepdims, [all = x.size()](const KernelTable& kernels, Array& y) {
+    if (y.size() == 0) return;
+    kernels.reduce.mean_of_sum(y.dtype(), y.raw(), y.size(), static_cast<double>(all / y.size()));
   });
-  return y;
 }
 
 Array mean_forward(const Array& x, const Axes& axes, bool keepdims) {
@@ -133,10 +165,8 @@ Array mean_of_squares_forward(const Array& x, const Axes& axes, bool keepdims) {
 
 Array norm_forward(const Array& x, const Axes& axes, bool keepdims) {
   check_floating("norm", "x", x);
-  Array y = reduce("norm", Reduction::Squares, x, axes, keepdims);
-  dispatch_untyped("norm", x,
-                   [=](const KernelTable& kernels) mutable { kernels.reduce.root(y.dtype(), y.raw(), y.size()); });
-  return y;
+  return reduce("norm", Reduction::Squares, x, axes, keepdims,
+                [](const KernelTable& kernels, Array& y) { kernels.reduce.root(y.dtype(), y.raw(), y.size()); });
 }
 
 // `axis` absent: the position in the flattened array.
@@ -145,7 +175,7 @@ Array argument(const char* op, bool largest, const Array& x, std::optional<int64
   const std::vector<bool> marked = marked_axes(op, x, axis ? Axes{{*axis}} : Axes{});
   check_not_empty(op, x, marked);
   Array y = Array::empty(reduced_shape(x.shape(), marked, keepdims), DType::Int32, x.device());
-  const Rows rows = rows_of(x.shape(), runs_from_the_last(marked)[0], std::vector<bool>(x.rank(), false));
+  const Rows rows = rows_of(x.shape(), *only_run(marked), {});
   if (rows.columns > INT32_MAX) {
     throw ValueError(message(op, ": ", rows.columns, " positions do not fit the int32 result"));
   }
@@ -186,19 +216,22 @@ Array logsumexp_forward(const Array& x, const Axes& axes, bool keepdims) {
 }  // namespace
 
 void bind_reduce(py::module_& m) {
-  const auto reduction = [&](const char* name, auto* function) {
-    m.def(name, function, "x"_a, "axes"_a = py::none(), "keepdims"_a = false, releases_gil());
+  const auto reduction = [&](const std::string& name, auto* function) {
+    m.def((name + "_forward").c_str(), function, "x"_a, "axes"_a = py::none(), "keepdims"_a = false, releases_gil());
+    add_direct(name, function);
   };
-  reduction("sum_forward", &sum_forward);
-  reduction("prod_forward", &prod_forward);
-  reduction("max_forward", &max_forward);
-  reduction("min_forward", &min_forward);
-  reduction("mean_forward", &mean_forward);
-  reduction("mean_of_squares_forward", &mean_of_squares_forward);
-  reduction("norm_forward", &norm_forward);
-  reduction("logsumexp_forward", &logsumexp_forward);
+  reduction("sum", &sum_forward);
+  reduction("prod", &prod_forward);
+  reduction("max", &max_forward);
+  reduction("min", &min_forward);
+  reduction("mean", &mean_forward);
+  reduction("mean_of_squares", &mean_of_squares_forward);
+  reduction("norm", &norm_forward);
+  reduction("logsumexp", &logsumexp_forward);
   m.def("argmax_forward", &argmax_forward, "x"_a, "axis"_a = py::none(), "keepdims"_a = false, releases_gil());
   m.def("argmin_forward", &argmin_forward, "x"_a, "axis"_a = py::none(), "keepdims"_a = false, releases_gil());
+  add_direct("argmax", &argmax_forward);
+  add_direct("argmin", &argmin_forward);
 }
 
 }  // namespace ranvier

@@ -6,6 +6,7 @@
 #include "core/dispatch.h"
 #include "ops/binding.h"
 #include "ops/embedding.h"
+#include "tape/direct.h"
 
 namespace ranvier {
 namespace {
@@ -345,6 +346,7 @@ Array transposed(const Array& x, const Sizes& order) {
 
 void bind_shape(py::module_& m) {
   m.def("transpose_forward", &transpose_forward, "x"_a, "axes"_a = py::none(), releases_gil());
+  add_direct("transpose", &transpose_forward);
   m.def("broadcast_to_forward", &broadcast_to_forward, "x"_a, "shape"_a, releases_gil());
   m.def("concatenate_forward", &concatenate_forward, "xs"_a, "axis"_a = -1, releases_gil());
   m.def("slice_forward", &slice_forward, "x"_a, "begins"_a, "steps"_a, "counts"_a, releases_gil());

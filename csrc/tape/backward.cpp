@@ -44,13 +44,11 @@ py::object one_like(const Array& output) {
     case DType::BFloat16: *one.data<uint16_t>() = 0x3F80; break;
     default: *one.data<float>() = 1; break;
   }
-  const py::object array = py::cast(std::move(one));
-  return py::reinterpret_steal<py::object>(wrap_array(array.ptr(), Py_None, 0));
+  return py::reinterpret_steal<py::object>(wrap_array(std::move(one)));
 }
 
 py::object zeros_like(const OutputSpec& spec) {
-  const py::object array = py::cast(Array::zeros(spec.shape, spec.dtype, spec.device));
-  return py::reinterpret_steal<py::object>(wrap_array(array.ptr(), Py_None, 0));
+  return py::reinterpret_steal<py::object>(wrap_array(Array::zeros(spec.shape, spec.dtype, spec.device)));
 }
 
 // Adds a gradient to those that came before it.
@@ -294,6 +292,7 @@ void bind_tape(py::module_& m) {
   tape_types.core = m.ptr();
   add_tensor_type(m);
   add_function_type(m);
+  add_front_door_type(m);
   m.def("_run_backward", &run_backward, "outputs"_a, "gradients"_a, "wanted"_a, "retain_graph"_a, "create_graph"_a);
   m.def("_set_tape_types", &set_tape_types, "tensor"_a, "reference"_a);
 }

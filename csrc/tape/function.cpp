@@ -193,8 +193,7 @@ class Call {
     PyObject** arguments = stack.data() + 1;
     arguments[0] = node_.ptr();
     for (Py_ssize_t i = 0; i < count_; ++i) {
-      arguments[1 + i] = inputs_[i] == Py_None ? Py_None : as_tensor_object(inputs_[i])->array;
-      if (arguments[1 + i] == nullptr) throw TypeError(message(name_of_function(node_.ptr()), ": a tensor is empty"));
+      arguments[1 + i] = inputs_[i] == Py_None ? Py_None : array_object_of_tensor(inputs_[i]);
     }
     for (Py_ssize_t i = 0; i < options_; ++i) arguments[1 + count_ + i] = values_[i];
     const auto flags = static_cast<std::size_t>(1 + count_) | PY_VECTORCALL_ARGUMENTS_OFFSET;

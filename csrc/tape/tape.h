@@ -10,6 +10,7 @@
 //
 // tensor.cpp    Tensor: array, requires_grad, grad, and the Function that made it
 // function.cpp  Function: apply (the forward pass), save and saved
+// front_door.cpp  where calls of ops come in, and go past the tape if they can
 // backward.cpp  the walk in reverse topological order that adds up gradients
 //
 // Ops are written in Python (ranvier/ops), several in each layer of a network, so what surrounds their kernels is
@@ -18,6 +19,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "ops/binding.h"
@@ -25,7 +27,8 @@
 namespace ranvier {
 
 struct TensorObject {
-  PyObject_HEAD PyObject* array;  // the _core.Array
+  PyObject_HEAD PyObject* array;  // the _core.Array; nullptr until Python asks for it, where a kernel's result
+  std::optional<Array> own;       // is here: making a Python object of each would cost more than a small kernel
   PyObject* grad;                 // a Tensor, or None
   PyObject* node;                 // the Function that made it; None for a leaf
   Py_ssize_t index;               // which of the node's outputs this is
@@ -88,10 +91,12 @@ inline FunctionObject* as_function_object(PyObject* object) { return reinterpret
 
 // The Array in a _core.Array; TypeError for anything else.
 Array& array_in(PyObject* object);
-inline Array& array_of_tensor(PyObject* tensor) { return array_in(as_tensor_object(tensor)->array); }
+Array& array_of_tensor(PyObject* tensor);
+PyObject* array_object_of_tensor(PyObject* tensor);  // borrowed
 
 // A Tensor over an array; with a node, output `index` of it on the tape.
 PyObject* wrap_array(PyObject* array, PyObject* node, Py_ssize_t index);
+PyObject* wrap_array(Array array);
 
 PyObject* shape_tuple(const Shape& shape);
 std::string name_of_function(PyObject* function);
@@ -119,5 +124,6 @@ inline PyObject* checked(PyObject* result) {
 
 void add_tensor_type(py::module_& m);
 void add_function_type(py::module_& m);
+void add_front_door_type(py::module_& m);
 
 }  // namespace ranvier

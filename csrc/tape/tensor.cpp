@@ -3,6 +3,8 @@
 
 #include <array>
 #include <cstddef>
+#include <new>
+#include <utility>
 
 #include "core/error.h"
 #include "tape/tape.h"
@@ -20,6 +22,21 @@ Array& array_in(PyObject* object) {
   throw TypeError(message("expected an Array but got ", object == nullptr ? "nothing" : Py_TYPE(object)->tp_name));
 }
 
+Array& array_of_tensor(PyObject* tensor) {
+  TensorObject* self = as_tensor_object(tensor);
+  return self->own ? *self->own : array_in(self->array);
+}
+
+PyObject* array_object_of_tensor(PyObject* tensor) {
+  TensorObject* self = as_tensor_object(tensor);
+  if (self->own) {
+    self->array = py::cast(std::move(*self->own)).release().ptr();
+    self->own.reset();
+  }
+  if (self->array == nullptr) throw TypeError("this tensor is empty");
+  return self->array;
+}
+
 PyObject* shape_tuple(const Shape& shape) {
   PyObject* tuple = checked(PyTuple_New(static_cast<Py_ssize_t>(shape.size())));
   for (std::size_t i = 0; i < shape.size(); ++i) {
@@ -31,6 +48,7 @@ PyObject* shape_tuple(const Shape& shape) {
 namespace {
 
 void fill_empty(TensorObject* self) {
+  new (&self->own) std::optional<Array>();
   self->grad = Py_NewRef(Py_None);
   self->node = Py_NewRef(Py_None);
   self->index = 0;
@@ -55,6 +73,7 @@ int tensor_traverse(PyObject* self, visitproc visit, void* arg) {
 int tensor_clear(PyObject* self) {
   TensorObject* tensor = as_tensor_object(self);
   Py_CLEAR(tensor->array);
+  tensor->own.reset();
   Py_CLEAR(tensor->grad);
   Py_CLEAR(tensor->node);
   return 0;
@@ -66,6 +85,7 @@ void tensor_dealloc(PyObject* self) {
   PyTypeObject* type = Py_TYPE(self);
   PyObject_GC_UnTrack(self);
   tensor_clear(self);
+  as_tensor_object(self)->own.~optional();
   type->tp_free(self);
   Py_DECREF(type);
 }
@@ -102,8 +122,19 @@ PyObject* tensor_device(PyObject* self, void* /*closure*/) {
   });
 }
 
+PyObject* get_array(PyObject* self, void* /*closure*/) {
+  return guarded([&] { return Py_NewRef(array_object_of_tensor(self)); });
+}
+int set_array(PyObject* self, PyObject* array, void* /*closure*/) {
+  return guarded([&] {
+    array_in(array);
+    Py_XSETREF(as_tensor_object(self)->array, Py_NewRef(array));
+    as_tensor_object(self)->own.reset();
+    return 0;
+  });
+}
+
 PyMemberDef members[] = {
-    {"array", T_OBJECT_EX, offsetof(TensorObject, array), 0, nullptr},
     {"grad", T_OBJECT_EX, offsetof(TensorObject, grad), 0, nullptr},
     {"node", T_OBJECT_EX, offsetof(TensorObject, node), READONLY, nullptr},
     {"index", T_PYSSIZET, offsetof(TensorObject, index), READONLY, nullptr},
@@ -112,6 +143,7 @@ PyMemberDef members[] = {
 };
 
 PyGetSetDef properties[] = {
+    {"array", get_array, set_array, "The Array that holds its elements.", nullptr},
     {"shape", tensor_shape, nullptr, "The sizes of its axes.", nullptr},
     {"ndim", tensor_ndim, nullptr, "The number of its axes.", nullptr},
     {"size", tensor_size, nullptr, "The number of its elements.", nullptr},
@@ -135,16 +167,31 @@ PyMethodDef functions[] = {
 
 }  // namespace
 
-PyObject* wrap_array(PyObject* array, PyObject* node, Py_ssize_t index) {
+namespace {
+
+TensorObject* new_tensor(PyObject* node, Py_ssize_t index) {
   PyTypeObject* type = tape_types.tensor;
-  PyObject* self = checked(type->tp_alloc(type, 0));
-  TensorObject* tensor = as_tensor_object(self);
-  tensor->array = Py_NewRef(array);
+  TensorObject* tensor = as_tensor_object(checked(type->tp_alloc(type, 0)));
+  new (&tensor->own) std::optional<Array>();
   tensor->grad = Py_NewRef(Py_None);
   tensor->node = Py_NewRef(node);
   tensor->index = index;
   tensor->requires_grad = node != Py_None ? 1 : 0;
-  return self;
+  return tensor;
+}
+
+}  // namespace
+
+PyObject* wrap_array(PyObject* array, PyObject* node, Py_ssize_t index) {
+  TensorObject* tensor = new_tensor(node, index);
+  tensor->array = Py_NewRef(array);
+  return reinterpret_cast<PyObject*>(tensor);
+}
+
+PyObject* wrap_array(Array array) {
+  TensorObject* tensor = new_tensor(Py_None, 0);
+  tensor->own = std::move(array);
+  return reinterpret_cast<PyObject*>(tensor);
 }
 
 void add_tensor_type(py::module_& m) {

@@ -6,7 +6,7 @@ import collections.abc
 import typing
 
 import numpy
-__all__: list[str] = ['Array', 'DeviceError', 'FunctionBase', 'TensorBase', 'absolute_forward', 'adadelta_step', 'adagrad_step', 'adam_step', 'adamax_step', 'add_forward', 'argmax_forward', 'argmin_forward', 'avg_pool2d_backward', 'avg_pool2d_forward', 'batch_norm_backward', 'batch_norm_forward', 'blend_step', 'broadcast_to_forward', 'cast_forward', 'clip_backward', 'clip_forward', 'column_sums', 'concatenate_forward', 'conv2d_activation_gradient', 'conv2d_bias_gradient', 'conv2d_forward', 'conv2d_input_gradient', 'conv2d_kernel_gradient', 'conv2d_transpose_forward', 'default_num_threads', 'dense_backward', 'dense_forward', 'divide_forward', 'dropout_forward', 'elu_backward', 'elu_forward', 'embedding_backward', 'embedding_forward', 'equal_forward', 'erf_forward', 'exp_forward', 'expm1_forward', 'ftrl_step', 'gelu_backward', 'gelu_forward', 'greater_equal_forward', 'greater_forward', 'group_norm_backward', 'group_norm_forward', 'gru_backward', 'gru_forward', 'huber_backward', 'huber_forward', 'isfinite_forward', 'isnan_forward', 'lamb_step', 'leaky_relu_backward', 'leaky_relu_forward', 'less_equal_forward', 'less_forward', 'lion_step', 'log1p_forward', 'log_forward', 'log_softmax_backward', 'log_softmax_forward', 'logical_not_forward', 'logsumexp_forward', 'lstm_backward', 'lstm_forward', 'matmul_forward', 'max_forward', 'max_pool2d_backward', 'max_pool2d_forward', 'max_pool2d_gather', 'maximum_forward', 'maximum_share_forward', 'mean_absolute_error_backward', 'mean_absolute_error_forward', 'mean_forward', 'mean_of_squares_forward', 'mean_squared_error_backward', 'mean_squared_error_forward', 'memory_stats', 'min_forward', 'minimum_forward', 'multiply_forward', 'nadam_step', 'negative_forward', 'norm_forward', 'not_equal_forward', 'num_threads', 'one_hot_forward', 'pad_forward', 'power_forward', 'prod_forward', 'random_bernoulli', 'random_bits', 'random_integers', 'random_normal', 'random_permutation', 'random_uniform', 'release_cached_memory', 'relu_backward', 'relu_forward', 'reset_peak_memory', 'rmsprop_step', 'scalar_like', 'scatter_add_forward', 'selu_backward', 'selu_forward', 'set_num_threads', 'sgd_step', 'sigmoid_backward', 'sigmoid_cross_entropy_backward', 'sigmoid_cross_entropy_forward', 'sigmoid_forward', 'sign_forward', 'silu_backward', 'silu_forward', 'simple_rnn_backward', 'simple_rnn_forward', 'slice_backward', 'slice_forward', 'softmax_backward', 'softmax_cross_entropy_backward', 'softmax_cross_entropy_forward', 'softmax_forward', 'softplus_backward', 'softplus_forward', 'sqrt_forward', 'square_forward', 'subtract_forward', 'sum_forward', 'sum_to_shape_forward', 'take_forward', 'tanh_backward', 'tanh_forward', 'threshold_forward', 'transpose_forward', 'where_forward']
+__all__: list[str] = ['Array', 'DeviceError', 'FrontDoor', 'FunctionBase', 'TensorBase', 'absolute_forward', 'adadelta_step', 'adagrad_step', 'adam_step', 'adamax_step', 'add_forward', 'argmax_forward', 'argmin_forward', 'avg_pool2d_backward', 'avg_pool2d_forward', 'batch_norm_backward', 'batch_norm_forward', 'blend_step', 'broadcast_to_forward', 'cast_forward', 'clip_backward', 'clip_forward', 'column_sums', 'concatenate_forward', 'conv2d_activation_gradient', 'conv2d_bias_gradient', 'conv2d_forward', 'conv2d_input_gradient', 'conv2d_kernel_gradient', 'conv2d_transpose_forward', 'default_num_threads', 'dense_backward', 'dense_forward', 'divide_forward', 'dropout_forward', 'elu_backward', 'elu_forward', 'embedding_backward', 'embedding_forward', 'equal_forward', 'erf_forward', 'exp_forward', 'expm1_forward', 'ftrl_step', 'gelu_backward', 'gelu_forward', 'greater_equal_forward', 'greater_forward', 'group_norm_backward', 'group_norm_forward', 'gru_backward', 'gru_forward', 'huber_backward', 'huber_forward', 'isfinite_forward', 'isnan_forward', 'lamb_step', 'leaky_relu_backward', 'leaky_relu_forward', 'less_equal_forward', 'less_forward', 'lion_step', 'log1p_forward', 'log_forward', 'log_softmax_backward', 'log_softmax_forward', 'logical_not_forward', 'logsumexp_forward', 'lstm_backward', 'lstm_forward', 'matmul_forward', 'max_forward', 'max_pool2d_backward', 'max_pool2d_forward', 'max_pool2d_gather', 'maximum_forward', 'maximum_share_forward', 'mean_absolute_error_backward', 'mean_absolute_error_forward', 'mean_forward', 'mean_of_squares_forward', 'mean_squared_error_backward', 'mean_squared_error_forward', 'memory_stats', 'min_forward', 'minimum_forward', 'multiply_forward', 'nadam_step', 'negative_forward', 'norm_forward', 'not_equal_forward', 'num_threads', 'one_hot_forward', 'pad_forward', 'power_forward', 'prod_forward', 'random_bernoulli', 'random_bits', 'random_integers', 'random_normal', 'random_permutation', 'random_uniform', 'release_cached_memory', 'relu_backward', 'relu_forward', 'reset_peak_memory', 'rmsprop_step', 'scalar_like', 'scatter_add_forward', 'selu_backward', 'selu_forward', 'set_num_threads', 'sgd_step', 'sigmoid_backward', 'sigmoid_cross_entropy_backward', 'sigmoid_cross_entropy_forward', 'sigmoid_forward', 'sign_forward', 'silu_backward', 'silu_forward', 'simple_rnn_backward', 'simple_rnn_forward', 'slice_backward', 'slice_forward', 'softmax_backward', 'softmax_cross_entropy_backward', 'softmax_cross_entropy_forward', 'softmax_forward', 'softplus_backward', 'softplus_forward', 'sqrt_forward', 'square_forward', 'subtract_forward', 'sum_forward', 'sum_to_shape_forward', 'take_forward', 'tanh_backward', 'tanh_forward', 'threshold_forward', 'transpose_forward', 'where_forward']
 class DeviceError(RuntimeError):
     pass
 class Array:
@@ -149,6 +149,25 @@ class FunctionBase:
         
         Inputs and outputs keep their place on the tape; other arrays are constants there.
         """
+class FrontDoor:
+    """
+    FrontDoor(function, direct, failed): what the functions of rv.ops are.
+    """
+    @staticmethod
+    def __new__(cls, *args: typing.Any, **kwargs: typing.Any) -> typing.Any:
+        """
+        Create and return a new object.  See help(type) for accurate signature.
+        """
+    def __call__(self, *a: typing.Any, **k: typing.Any) -> typing.Any:
+        """
+        Call self as a function.
+        """
+    def __get__(self, obj: typing.Any, t: typing.Any) -> typing.Any:
+        """
+        Return an attribute of instance, which is of type owner.
+        """
+    def __reduce__(self) -> str:
+        ...
 def _accumulate(state: Array, value: Array, scale: typing.SupportsFloat | typing.SupportsIndex, count: typing.SupportsFloat | typing.SupportsIndex | Array) -> None:
     ...
 def _build_facts() -> dict:
@@ -187,6 +206,10 @@ def _reset_kernels() -> None:
     ...
 def _run_backward(outputs: list, gradients: list, wanted: typing.Any, retain_graph: bool, create_graph: bool) -> list:
     ...
+def _set_direct(on: bool) -> None:
+    """
+    Whether calls of ops may go past their Python functions to the kernels.
+    """
 def _set_isa(name: str) -> None:
     ...
 def _set_on_tape(recording: bool) -> bool:

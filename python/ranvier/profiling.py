@@ -95,6 +95,8 @@ class profiler:
         if profiler._active is not None:
             raise RuntimeError("profiler: another one is active; only one can measure at a time")
         profiler._active = self
+        _core._set_direct(False)  # so that all calls of kernels are Python's
+        self._undo.append(lambda: _core._set_direct(True))
         for name in dir(_core):
             if is_kernel(name):
                 self._replace(_core, name, self._timed(name, getattr(_core, name)))

@@ -2,6 +2,7 @@
 
 import types as _types
 
+from ranvier import _core
 from ranvier.ops.activation import *  # noqa: F403
 from ranvier.ops.conv2d import *  # noqa: F403
 from ranvier.ops.elementwise import *  # noqa: F403
@@ -23,6 +24,6 @@ from ranvier.ops.symbolic import takes_symbolic as _takes_symbolic
 SYMBOLIC = {
     name: value
     for name, value in list(globals().items())
-    if isinstance(value, _types.FunctionType) and not name.startswith("_") and not name.endswith("_step")
+    if isinstance(value, (_types.FunctionType, _core.FrontDoor)) and name[0] != "_" and not name.endswith("_step")
 }
 globals().update({name: _takes_symbolic(function) for name, function in SYMBOLIC.items()})

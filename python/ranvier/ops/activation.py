@@ -7,6 +7,7 @@ from typing import Any
 
 from ranvier.autograd import Function, is_recording
 from ranvier.ops.elementwise import cast, clip, erf, exp, greater, less_equal, multiply, where
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor, wrap
 
 __all__ = ["elu", "gelu", "leaky_relu", "relu", "selu", "sigmoid", "silu", "softplus", "tanh", "threshold"]
@@ -168,6 +169,7 @@ class Tanh(Function):
         return wrap(self.kernels.tanh_backward(y.array, dy.array))
 
 
+@direct("threshold")
 def threshold(x: Any, value: float = 0.0, inclusive: bool = True) -> Tensor:
     """The step function: 1.0 above ``value``, 0.0 below it and for NaN, any shape; at ``value`` 1.0 if ``inclusive``.
 
@@ -180,6 +182,7 @@ def threshold(x: Any, value: float = 0.0, inclusive: bool = True) -> Tensor:
     return _apply(Threshold, x, value=value, inclusive=inclusive)
 
 
+@direct("relu")
 def relu(x: Any) -> Tensor:
     """max(x, 0), any shape; the gradient at 0 is 0. Raises TypeError for integers. Source: Keras; curriculum F04.
 
@@ -190,6 +193,7 @@ def relu(x: Any) -> Tensor:
     return _apply(Relu, x)
 
 
+@direct("leaky_relu")
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
     """x where positive, else ``negative_slope * x``, any shape and slope; the gradient at 0 is the slope.
 
@@ -202,6 +206,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
     return _apply(LeakyRelu, x, negative_slope=negative_slope)
 
 
+@direct("elu")
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """x where positive, else alpha * (e**x - 1), any shape; the gradient at 0 is alpha.
 
@@ -214,6 +219,7 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
     return _apply(Elu, x, alpha=alpha)
 
 
+@direct("selu")
 def selu(x: Any) -> Tensor:
     """1.0507 * elu(x, alpha=1.67326), any shape: keeps outputs at mean 0 and variance 1.
 
@@ -226,6 +232,7 @@ def selu(x: Any) -> Tensor:
     return _apply(Selu, x)
 
 
+@direct("gelu")
 def gelu(x: Any, approximate: bool = True) -> Tensor:
     """x times the normal distribution function of x, any shape; by default in the tanh approximation.
 
@@ -239,6 +246,7 @@ def gelu(x: Any, approximate: bool = True) -> Tensor:
     return _apply(Gelu, x, approximate=approximate)
 
 
+@direct("silu")
 def silu(x: Any) -> Tensor:
     """x * sigmoid(x), any shape (swish), within 6 ULP. Raises TypeError for integers. Source: Keras.
 
@@ -249,6 +257,7 @@ def silu(x: Any) -> Tensor:
     return _apply(Silu, x)
 
 
+@direct("softplus")
 def softplus(x: Any) -> Tensor:
     """log(1 + e**x), any shape, without overflow, within 6 ULP. Raises TypeError for integers. Source: Keras.
 
@@ -259,6 +268,7 @@ def softplus(x: Any) -> Tensor:
     return _apply(Softplus, x)
 
 
+@direct("sigmoid")
 def sigmoid(x: Any) -> Tensor:
     """1 / (1 + e**-x), any shape, within 4 ULP, without overflow. Raises TypeError for integers.
 
@@ -271,6 +281,7 @@ def sigmoid(x: Any) -> Tensor:
     return _apply(Sigmoid, x)
 
 
+@direct("tanh")
 def tanh(x: Any) -> Tensor:
     """Hyperbolic tangent, any shape, within 4 ULP. Raises TypeError for integers. Source: Keras; curriculum F03.
 

@@ -10,6 +10,7 @@ from typing import Any
 import ranvier
 from ranvier import _core
 from ranvier.autograd import Function, is_recording
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor
 
 __all__ = [
@@ -191,6 +192,7 @@ def _is_half(x: Tensor) -> bool:
     return x.dtype in ("float16", "bfloat16")
 
 
+@direct("sum")
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Sum of ``x`` over ``axis`` (None: all axes; an int or several, negative ones from the end).
 
@@ -208,6 +210,7 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return Sum.apply(x, axes=_axes_of(axis), keepdims=keepdims)
 
 
+@direct("mean")
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Mean of ``x`` over ``axis``; of integers and bool, a float32 one. The mean of nothing is NaN.
 
@@ -225,6 +228,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return ranvier.ops.cast(mean(ranvier.ops.cast(x, "float64"), axis, keepdims), "float32")
 
 
+@direct("max")
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Largest element over ``axis``, in ``x``'s dtype; a NaN is largest of all.
 
@@ -241,6 +245,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return Max.apply(x, axes=_axes_of(axis), keepdims=keepdims)
 
 
+@direct("min")
 def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Smallest element over ``axis``, in ``x``'s dtype; a NaN is smallest of all.
 
@@ -257,6 +262,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return Min.apply(x, axes=_axes_of(axis), keepdims=keepdims)
 
 
+@direct("prod")
 def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Product over ``axis``; integers and bool in int64, wrapping on overflow. The product of nothing is 1.
 
@@ -313,6 +319,7 @@ def _root(x: Tensor, p: float) -> Tensor:
     return ranvier.ops.where(zero, 0.0, root)
 
 
+@direct("logsumexp")
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) over ``axis``, the maximum taken out first so that nothing overflows.
 
@@ -358,6 +365,7 @@ def norm(x: Any, ord: float | None = None, axis: Axis = None, keepdims: bool = F
     return _root(sum(ranvier.ops.where(zero, 0.0 if ord > 0 else math.inf, powers), axis, keepdims), float(ord))
 
 
+@direct("argmax")
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """Position (int32) of the first largest element along ``axis``, or in the flattened ``x``; NaN counts as largest.
 
@@ -373,6 +381,7 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
     return Argmax.apply(x.detach(), axis=axis, keepdims=keepdims)
 
 
+@direct("argmin")
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """Position (int32) of the first smallest element along ``axis``, or in the flattened ``x``; see ``argmax``.
 

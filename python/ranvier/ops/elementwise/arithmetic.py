@@ -9,6 +9,7 @@ from ranvier.ops.elementwise.comparison import equal, greater_equal, less_equal,
 from ranvier.ops.elementwise.functions import Negative, Square, log
 from ranvier.ops.elementwise.operands import INTEGERS, binary, cast, to_shape, unary
 from ranvier.ops.elementwise.selection import where
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor, wrap
 
 
@@ -113,6 +114,7 @@ class Minimum(Maximum):
         return wrap(self.kernels.maximum_share_forward(x2.array, x1.array))
 
 
+@direct("add")
 def add(x1: Any, x2: Any) -> Tensor:
     """Sum, element by element: shapes broadcast as in NumPy, any dtype (``or`` on bool).
 
@@ -125,6 +127,7 @@ def add(x1: Any, x2: Any) -> Tensor:
     return binary(Add, x1, x2)
 
 
+@direct("subtract")
 def subtract(x1: Any, x2: Any) -> Tensor:
     """Difference, element by element: shapes broadcast as in NumPy, any dtype but bool (TypeError).
 
@@ -137,6 +140,7 @@ def subtract(x1: Any, x2: Any) -> Tensor:
     return binary(Subtract, x1, x2)
 
 
+@direct("multiply")
 def multiply(x1: Any, x2: Any) -> Tensor:
     """Product, element by element: shapes broadcast as in NumPy, any dtype (``and`` on bool).
 
@@ -149,6 +153,7 @@ def multiply(x1: Any, x2: Any) -> Tensor:
     return binary(Multiply, x1, x2)
 
 
+@direct("divide")
 def divide(x1: Any, x2: Any) -> Tensor:
     """Quotient, element by element: shapes broadcast as in NumPy; integers and bool give float32.
 
@@ -176,6 +181,7 @@ def power(x1: Any, x2: Any) -> Tensor:
     return binary(Power, x1, x2)
 
 
+@direct("maximum")
 def maximum(x1: Any, x2: Any) -> Tensor:
     """The larger of two, element by element, NaN if either is; shapes broadcast as in NumPy, any dtype.
 
@@ -189,6 +195,7 @@ def maximum(x1: Any, x2: Any) -> Tensor:
     return binary(Maximum, x1, x2)
 
 
+@direct("minimum")
 def minimum(x1: Any, x2: Any) -> Tensor:
     """The smaller of two, element by element, NaN if either is; shapes broadcast as in NumPy, any dtype.
 
@@ -227,6 +234,7 @@ class Clip(Function):
         return wrap(self.kernels.clip_backward(x.array, dy.array, *self.bounds))
 
 
+@direct("clip")
 def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
     """``minimum(maximum(x, x_min), x_max)``: values outside the interval become its ends. Any numeric dtype.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ranvier._kernels import kernels_for
 from ranvier.ops.elementwise.operands import NARROW, cast, pair
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor, wrap
 
 
@@ -15,6 +16,7 @@ def _compare(name: str, x1: Any, x2: Any) -> Tensor:
     return wrap(getattr(kernels_for(a.array), name)(a.array, b.array))
 
 
+@direct("equal")
 def equal(x1: Any, x2: Any) -> Tensor:
     """``x1 == x2`` element by element, bool: shapes broadcast as in NumPy, any dtype. Source: ``numpy.equal``.
 
@@ -25,6 +27,7 @@ def equal(x1: Any, x2: Any) -> Tensor:
     return _compare("equal_forward", x1, x2)
 
 
+@direct("not_equal")
 def not_equal(x1: Any, x2: Any) -> Tensor:
     """``x1 != x2`` element by element, bool: shapes broadcast as in NumPy, any dtype. Source: ``numpy.not_equal``.
 
@@ -35,6 +38,7 @@ def not_equal(x1: Any, x2: Any) -> Tensor:
     return _compare("not_equal_forward", x1, x2)
 
 
+@direct("less")
 def less(x1: Any, x2: Any) -> Tensor:
     """``x1 < x2`` element by element, bool: shapes broadcast as in NumPy, any dtype. Source: ``numpy.less``.
 
@@ -45,6 +49,7 @@ def less(x1: Any, x2: Any) -> Tensor:
     return _compare("less_forward", x1, x2)
 
 
+@direct("less_equal")
 def less_equal(x1: Any, x2: Any) -> Tensor:
     """``x1 <= x2`` element by element, bool: shapes broadcast as in NumPy, any dtype. Source: ``numpy.less_equal``.
 
@@ -55,6 +60,7 @@ def less_equal(x1: Any, x2: Any) -> Tensor:
     return _compare("less_equal_forward", x1, x2)
 
 
+@direct("greater")
 def greater(x1: Any, x2: Any) -> Tensor:
     """``x1 > x2`` element by element, bool: shapes broadcast as in NumPy, any dtype. Source: ``numpy.greater``.
 
@@ -65,6 +71,7 @@ def greater(x1: Any, x2: Any) -> Tensor:
     return _compare("greater_forward", x1, x2)
 
 
+@direct("greater_equal")
 def greater_equal(x1: Any, x2: Any) -> Tensor:
     """``x1 >= x2`` element by element, bool: shapes broadcast as in NumPy, any dtype. Source: ``numpy.greater_equal``.
 
@@ -95,6 +102,7 @@ def logical_or(x1: Any, x2: Any) -> Tensor:
     return _compare("maximum_forward", truth(x1), truth(x2))
 
 
+@direct("logical_not")
 def logical_not(x: Any) -> Tensor:
     """True where ``x`` is 0: any dtype. Source: ``numpy.logical_not``.
 
@@ -105,6 +113,7 @@ def logical_not(x: Any) -> Tensor:
     return _test("logical_not_forward", x)
 
 
+@direct("isnan")
 def isnan(x: Any) -> Tensor:
     """True where ``x`` is not a number: any dtype. Source: ``numpy.isnan``.
 
@@ -115,6 +124,7 @@ def isnan(x: Any) -> Tensor:
     return _test("isnan_forward", x)
 
 
+@direct("isfinite")
 def isfinite(x: Any) -> Tensor:
     """True where ``x`` is neither infinite nor NaN: any dtype. Source: ``numpy.isfinite``.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ranvier.autograd import Function
 from ranvier.ops.elementwise.operands import floating_unary, unary
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, wrap
 
 
@@ -108,6 +109,7 @@ class Sign(Function):
         return dy * 0.0
 
 
+@direct("negative")
 def negative(x: Any) -> Tensor:
     """``-x``: any dtype but bool (TypeError). Source: ``numpy.negative``.
 
@@ -118,6 +120,7 @@ def negative(x: Any) -> Tensor:
     return unary(Negative, x)
 
 
+@direct("exp")
 def exp(x: Any) -> Tensor:
     """e to the power ``x``, within 2 ULP; integers give float32. Source: ``numpy.exp``.
 
@@ -128,6 +131,7 @@ def exp(x: Any) -> Tensor:
     return floating_unary(Exp, x)
 
 
+@direct("log")
 def log(x: Any) -> Tensor:
     """Natural logarithm, within 2 ULP: -Inf at 0, NaN below; integers give float32. Source: ``numpy.log``.
 
@@ -138,6 +142,7 @@ def log(x: Any) -> Tensor:
     return floating_unary(Log, x)
 
 
+@direct("expm1")
 def expm1(x: Any) -> Tensor:
     """e to the power ``x``, minus 1, without cancellation, within 3 ULP; integers give float32. Source: NumPy.
 
@@ -148,6 +153,7 @@ def expm1(x: Any) -> Tensor:
     return floating_unary(Expm1, x)
 
 
+@direct("log1p")
 def log1p(x: Any) -> Tensor:
     """Logarithm of ``1 + x``, accurate near 0, within 3 ULP; integers give float32. Source: ``numpy.log1p``.
 
@@ -158,6 +164,7 @@ def log1p(x: Any) -> Tensor:
     return floating_unary(Log1p, x)
 
 
+@direct("erf")
 def erf(x: Any) -> Tensor:
     """The error function, within 4 ULP; integers give float32. Source: Keras ``ops.erf``.
 
@@ -168,6 +175,7 @@ def erf(x: Any) -> Tensor:
     return floating_unary(Erf, x)
 
 
+@direct("sqrt")
 def sqrt(x: Any) -> Tensor:
     """Square root, correctly rounded: NaN below 0; integers give float32. Source: ``numpy.sqrt``.
 
@@ -178,6 +186,7 @@ def sqrt(x: Any) -> Tensor:
     return floating_unary(Sqrt, x)
 
 
+@direct("square")
 def square(x: Any) -> Tensor:
     """``x * x``: any dtype but bool (TypeError). Source: ``numpy.square``.
 
@@ -188,6 +197,7 @@ def square(x: Any) -> Tensor:
     return unary(Square, x)
 
 
+@direct("absolute")
 def absolute(x: Any) -> Tensor:
     """Absolute value: any dtype but bool (TypeError). The gradient at 0 is 0. Source: ``numpy.absolute``.
 
@@ -198,6 +208,7 @@ def absolute(x: Any) -> Tensor:
     return unary(Absolute, x)
 
 
+@direct("absolute")
 def abs(x: Any) -> Tensor:
     """Short for ``absolute``.
 
@@ -208,6 +219,7 @@ def abs(x: Any) -> Tensor:
     return unary(Absolute, x)
 
 
+@direct("sign")
 def sign(x: Any) -> Tensor:
     """-1, 0 or 1: any dtype but bool (TypeError); NaN stays. Its gradient is 0. Source: ``numpy.sign``.
 

@@ -11,6 +11,7 @@ import numpy as np
 
 import ranvier
 from ranvier.autograd import Function
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor
 
 __all__ = ["broadcast_to", "expand_dims", "reshape", "squeeze", "transpose"]
@@ -83,6 +84,7 @@ def reshape(x: Any, newshape: Shape) -> Tensor:
     return Reshape.apply(x, shape=shape)
 
 
+@direct("transpose")
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     """``x`` with its axes in the order ``axes`` (None: reversed): y.shape[i] = x.shape[axes[i]]. A copy.
 

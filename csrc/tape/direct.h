@@ -1,0 +1,117 @@
+// The direct way: from the arguments of a call in Python to a kernel, where nothing goes on the tape.
+//
+// An op is a Python function (ranvier/ops) that brings its operands to one dtype, makes a Function, and so reaches the
+// kernel after a microsecond. A call with tensors of one floating dtype on the CPU, none of which wants a gradient,
+// needs none of that. Where the op's parameters are, in order, those of a C++ function,
+//
+//   add_direct("elu", [](const Array& x, double alpha) { ... });
+//
+// reads them by their types and calls it. What is not of the plain kind (a list, an integer tensor, another device) is
+// declined, and the op's Python sees to it. front_door.cpp is where calls come in.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "tape/tape.h"
+
+namespace ranvier {
+
+constexpr std::size_t kMostArguments = 8;
+
+struct Direct {
+  std::size_t arity;
+  // False where the arguments are not of the plain kind.
+  std::function<bool(PyObject* const* arguments, Array& result)> call;
+};
+
+void add_direct(const std::string& name, Direct direct);
+const Direct& find_direct(const std::string& name);  // ValueError where there is none
+
+namespace direct {
+
+// The first tensor among the arguments, and how the others are to be taken.
+struct Leader {
+  const Array* array = nullptr;  // nullptr if the direct way is not open to it
+  bool releases_gil = false;     // for small work is over before another thread could have taken the interpreter
+};
+Leader leader_of(PyObject* const* arguments, std::size_t count);
+
+// What a parameter of each type accepts.
+struct Operand {  // a tensor, or a number beside one
+  const Array* array = nullptr;
+  Array held = {};  // a number; or a copy of a tensor's array, which other threads may take from it while we run
+  bool read(PyObject* argument, const Leader& leader);
+  const Array& value() const { return *array; }
+};
+struct Number {
+  double number = 0;
+  bool read(PyObject* argument, const Leader& leader);
+  double value() const { return number; }
+};
+struct Truth {
+  bool truth = false;
+  bool read(PyObject* argument, const Leader& leader);
+  bool value() const { return truth; }
+};
+struct Axis {  // an int or None
+  std::optional<int64_t> axis = {};
+  bool read(PyObject* argument, const Leader& leader);
+  std::optional<int64_t> value() const { return axis; }
+};
+struct Integers {  // an int or several
+  std::vector<int64_t> integers = {};
+  bool read(PyObject* argument, const Leader& leader);
+  const std::vector<int64_t>& value() const { return integers; }
+};
+struct Axes {  // an int, several, or None
+  std::optional<std::vector<int64_t>> axes = {};
+  bool read(PyObject* argument, const Leader& leader);
+  const std::optional<std::vector<int64_t>>& value() const { return axes; }
+};
+
+template <typename Parameter>
+struct ReaderOf;
+template <>
+struct ReaderOf<const Array&> : Operand {};
+template <>
+struct ReaderOf<double> : Number {};
+template <>
+struct ReaderOf<bool> : Truth {};
+template <>
+struct ReaderOf<std::optional<int64_t>> : Axis {};
+template <>
+struct ReaderOf<const std::vector<int64_t>&> : Integers {};
+template <>
+struct ReaderOf<const std::optional<std::vector<int64_t>>&> : Axes {};
+
+template <typename... Parameters, std::size_t... I>
+Direct made(std::function<Array(Parameters...)> function, std::index_sequence<I...> /*positions*/) {
+  return {sizeof...(Parameters), [function = std::move(function)](PyObject* const* arguments, Array& result) {
+            const Leader leader = leader_of(arguments, sizeof...(Parameters));
+            std::tuple<ReaderOf<Parameters>...> read;
+            if (leader.array == nullptr || !(std::get<I>(read).read(arguments[I], leader) && ...)) return false;
+            std::optional<py::gil_scoped_release> release;
+            if (leader.releases_gil) release.emplace();
+            result = function(std::get<I>(read).value()...);
+            return true;
+          }};
+}
+
+template <typename... Parameters>
+Direct made(std::function<Array(Parameters...)> function) {
+  return made(std::move(function), std::index_sequence_for<Parameters...>());
+}
+
+}  // namespace direct
+
+template <typename Callable>
+void add_direct(const std::string& name, Callable callable) {
+  add_direct(name, direct::made(std::function(std::move(callable))));
+}
+
+}  // namespace ranvier

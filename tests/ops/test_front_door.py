@@ -1,0 +1,130 @@
+"""The front door of rv.ops: the direct way gives what the op's Python gives, and is taken only where it may be."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import pydoc
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier import _core
+
+DIRECT = sorted(name for name, op in rv.ops.SYMBOLIC.items() if hasattr(op, "kernel"))
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "clip": [{"x_min": 0.5, "x_max": 1}],
+    "elu": [{"alpha": 0.5}, {"alpha": 2}],
+    "gelu": [{"approximate": False}],
+    "leaky_relu": [{"negative_slope": 0.1}],
+    "threshold": [{"value": 1, "inclusive": False}],
+    "transpose": [{"axes": (1, 0)}, {"axes": [0, -1]}],
+}
+
+
+def arguments(name: str, dtype: str) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Calls of an op that go directly: its operands, and its options by name."""
+    rng = np.random.default_rng(0)
+    x, y = (rv.Tensor(np.abs(rng.normal(size=(5, 7))).astype(dtype)) for _ in range(2))
+    row = rv.Tensor(rng.normal(size=7).astype(dtype))
+    names = list(inspect.signature(getattr(rv.ops, name)).parameters)
+    if names == ["x1", "x2"]:
+        return [((a, b), {}) for a, b in ((x, y), (x, row), (row, x), (x, 2), (0.5, x), (x, float("nan")))]
+    if "axis" in names:
+        axes: list[Any] = [None, 0, -1] if name.startswith("arg") else [None, 0, -1, (0, 1), [1], ()]
+        return [((x,), {"axis": axis, "keepdims": keep}) for axis in axes for keep in (False, True)] + [((x, 1), {})]
+    return [((x,), options) for options in ([] if name == "clip" else [{}]) + OPTIONS.get(name, [])]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", DIRECT)
+def test_both_ways_give_the_same_bits(name: str, dtype: str) -> None:
+    op = getattr(rv.ops, name)
+    for args, kwargs in arguments(name, dtype):
+        ours, python = op(*args, **kwargs), op.__wrapped__(*args, **kwargs)
+        assert (ours.shape, ours.dtype, ours.requires_grad) == (python.shape, python.dtype, False)
+        np.testing.assert_array_equal(ours.numpy(), python.numpy())
+
+
+def test_many_ops_have_a_direct_way() -> None:
+    assert {"add", "sum", "relu", "exp", "argmax", "transpose"} <= set(DIRECT)
+    assert len(DIRECT) > 40
+
+
+def test_gradients_integers_lists_and_the_reference_take_the_other_way() -> None:
+    w = rv.Tensor([1.0, 2.0], requires_grad=True)
+    y = rv.ops.add(w, 1.0)
+    assert y.requires_grad and rv.ops.add(1.0, w).requires_grad and rv.ops.sum(w).requires_grad
+    with rv.no_grad():
+        assert not rv.ops.add(w, 1.0).requires_grad
+    assert rv.ops.add(rv.Tensor([1, 2]), 0.5).dtype == "float32"
+    assert rv.ops.add([1.0], [2.0]).tolist() == [3.0]
+    assert rv.ops.sum(rv.Tensor([True, True])).item() == 2
+    assert rv.ops.exp(rv.Tensor([0.0], device="reference")).device == "reference"
+    assert rv.ops.add(rv.Tensor([1.0], dtype="float64"), rv.Tensor([1.0])).dtype == "float64"
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda x: rv.ops.add(x, rv.Tensor([1.0, 2.0, 3.0])), ValueError),
+        (lambda x: rv.ops.sum(x, axis=2), ValueError),
+        (lambda x: rv.ops.sum(x, axis=(0, 0)), ValueError),
+        (lambda x: rv.ops.sum(x, axis=2**70), (TypeError, ValueError)),
+        (lambda x: rv.ops.sum(x, 0, False, 1), TypeError),
+        (lambda x: rv.ops.sum(x, depth=1), TypeError),
+        (lambda x: rv.ops.sum(x, x=x), TypeError),
+        (lambda x: rv.ops.add(x), TypeError),
+        (lambda x: rv.ops.add(x, 10**400), (ValueError, OverflowError)),
+        (lambda x: rv.ops.elu(x, alpha="1"), TypeError),
+    ],
+)
+def test_wrong_calls_fail_as_those_of_the_function_do(call: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        call(rv.Tensor([[1.0, 2.0]]))
+
+
+def test_a_door_looks_like_its_function() -> None:
+    add = rv.ops.add
+    assert isinstance(add, _core.FrontDoor) and inspect.isroutine(add)
+    assert (add.__name__, add.__module__) == ("add", "ranvier.ops.elementwise.arithmetic")
+    assert "element by element" in pydoc.render_doc(add)
+    assert list(inspect.signature(rv.ops.sum).parameters) == ["x", "axis", "keepdims"]
+    assert copy.deepcopy(add) is add
+    inner = rv.ops.SYMBOLIC["add"]
+    assert pickle.loads(pickle.dumps(inner)) is inner
+
+    class Holder:
+        twice = add
+
+    with pytest.raises((TypeError, ValueError)):
+        Holder().twice(rv.Tensor([1.0]))  # bound as a method: the holder is its first operand
+
+
+def test_no_kernel_of_that_name() -> None:
+    with pytest.raises(ValueError, match="nonsense"):
+        _core.FrontDoor(lambda x: x, "nonsense", None)
+    with pytest.raises(ValueError, match="takes 2 arguments"):
+        _core.FrontDoor(lambda x: x, "add", None)
+
+
+def test_a_profiler_sees_every_call() -> None:
+    x = rv.Tensor([1.0, 2.0])
+    with rv.profiler() as profile:
+        rv.ops.sum(rv.ops.relu(x))
+    assert [event.op for event in profile.events] == ["relu_forward", "sum_forward"]
+
+
+def test_large_calls_from_several_threads() -> None:
+    x = rv.ops.ones((512, 257))
+
+    def work(_: int) -> float:
+        y = rv.ops.add(x, 1.0)
+        return float(rv.ops.sum(rv.ops.multiply(y, y)).item()) + float(x.array.numpy()[0, 0])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(work, range(64))) == {4.0 * x.size + 1}
