@@ -125,7 +125,7 @@ void correlate_block(const Plan<T>& plan, int64_t task) {
     T* padded = static_cast<T*>(thread_scratch(kScratchPad, sizeof(T) * block.images * copy_size));
     for (int64_t n = 0; n < block.images; ++n) {
       copy_padded(source + n * image_size, c.rows.size, c.columns.size, plan.pixel, from, height, c.columns.pad,
-                  columns, padded + n * copy_size);
+                  columns, padded + n * copy_size, plan.few || !plan.finite);
     }
     source = padded;
     image_size = copy_size;
@@ -292,7 +292,7 @@ void correlate_any(Correlation<T> c) {
   if (c.in_channels == 0) c.rows.taps = c.columns.taps = 0;
   c = trimmed(c);
   if (c.rows.taps == 0 || c.columns.taps == 0) return write_bias(c);
-  if (c.groups > 1 && c.in_channels == 1) {
+  if (is_depthwise<T>(c.groups, c.in_channels, c.out_channels)) {
     if (!correlate_depthwise(c)) correlate_inside(c);
     return;
   }

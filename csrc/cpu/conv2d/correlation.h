@@ -58,8 +58,8 @@ struct Correlation {
 void correlate(const Correlation<float>& correlation);
 void correlate(const Correlation<double>& correlation);
 
-// For one input channel per group (taps already trimmed): vectors of channels instead of a matrix product. False where
-// padding that does not count met a weight that is not finite: nothing is done then.
+// For one input channel and few outputs per group (taps already trimmed): vectors of channels instead of a matrix
+// product. False where padding that does not count met a weight that is not finite: nothing is done then.
 bool correlate_depthwise(const Correlation<float>& correlation);
 bool correlate_depthwise(const Correlation<double>& correlation);
 
@@ -82,7 +82,7 @@ void conv2d_activation_gradient(Activation activation, const double* saved, cons
 
 void kernel_gradient(const float* x, const float* dy, float* dw, const Conv2dShape& shape);
 void kernel_gradient(const double* x, const double* dy, double* dw, const Conv2dShape& shape);
-// For one input channel per group; dw begins at the first of the (trimmed) taps.
+// For one input channel and few outputs per group; dw begins at the first of the (trimmed) taps.
 void kernel_gradient_depthwise(const float* x, const float* dy, float* dw, const Conv2dShape& shape,
                                const CorrelationAxis& rows, const CorrelationAxis& columns);
 void kernel_gradient_depthwise(const double* x, const double* dy, double* dw, const Conv2dShape& shape,
@@ -138,6 +138,12 @@ inline bool sees_padding(const CorrelationAxis& axis) {
   return axis.pad > 0 || reach(axis, axis.out) - axis.pad > axis.size;
 }
 
+// One input channel per group, and fewer outputs than fill half a vector: more are better computed group by group.
+template <typename T>
+bool is_depthwise(int64_t groups, int64_t in_channels, int64_t out_channels) {
+  return groups > 1 && in_channels == 1 && (out_channels == 1 || 2 * out_channels < kWidth<T>);
+}
+
 // Of n values, a multiple of the width.
 template <typename T>
 bool all_finite(const T* p, int64_t n) {
@@ -191,17 +197,17 @@ inline CorrelationAxis touching_taps(CorrelationAxis axis, int64_t* first) {
 }
 
 // Rows from..from+rows of an image, columns -left..-left+width, as a dense block with zeros where there is
-// no image.
+// no image; rows that lie outside as a whole may be left out, where nobody reads them.
 template <typename T>
 void copy_padded(const T* image, int64_t height, int64_t width, int64_t channels, int64_t from, int64_t rows,
-                 int64_t left, int64_t block_width, T* block) {
+                 int64_t left, int64_t block_width, T* block, bool rows_outside = true) {
   const int64_t begin = min_of(block_width, max_of(0, left));            // first block column inside the image
   const int64_t end = max_of(begin, min_of(block_width, width + left));  // one past the last
   for (int64_t r = 0; r < rows; ++r) {
     T* row = block + r * block_width * channels;
     const int64_t y = from + r;
     if (y < 0 || y >= height) {
-      memset(row, 0, sizeof(T) * block_width * channels);
+      if (rows_outside) memset(row, 0, sizeof(T) * block_width * channels);
       continue;
     }
     memset(row, 0, sizeof(T) * begin * channels);

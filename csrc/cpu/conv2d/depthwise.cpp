@@ -24,9 +24,9 @@ Strip<T> open_strip(const T* image, const CorrelationAxis& rows, const Correlati
   T* copy = static_cast<T*>(thread_scratch(kScratchPad, sizeof(T) * size));
   copy_padded(image, rows.size, columns.size, channels, from, height, columns.pad, width, copy);
   if (repeats == 1) return {copy, width};
-  T* repeated = static_cast<T*>(thread_scratch(kScratchA, sizeof(T) * size * repeats));
-  for (int64_t i = 0; i < size; ++i) {
-    for (int64_t r = 0; r < repeats; ++r) repeated[i * repeats + r] = copy[i];
+  T* repeated = static_cast<T*>(thread_scratch(kScratchA, sizeof(T) * (size * repeats + kWidth<T>)));
+  for (int64_t i = 0; i < size; ++i) {  // whole vectors, whose ends the next ones overwrite
+    for (int64_t r = 0; r < repeats; r += kWidth<T>) store(repeated + i * repeats + r, broadcast(copy[i]));
   }
   return {repeated, width};
 }
@@ -50,15 +50,15 @@ struct Taps {
   int64_t ahead_count;
 };
 
-// In `room` for three times as many numbers.
+// In `room` for three times as many numbers. The weights of a tap are weight_pitch elements.
 Taps list_taps(const CorrelationAxis& rows, const CorrelationAxis& columns, TapRange i_range, TapRange j_range,
-               int64_t pitch, int64_t channels, int64_t* room) {
+               int64_t pitch, int64_t channels, int64_t weight_pitch, int64_t* room) {
   const int64_t count = (i_range.end - i_range.begin) * (j_range.end - j_range.begin);
   int64_t *offset = room, *weight = room + count, *ahead = room + 2 * count;
   for (int64_t i = i_range.begin; i < i_range.end; ++i) {
     for (int64_t j = j_range.begin; j < j_range.end; ++j, ++offset, ++weight) {
       *offset = (i * rows.dilation * pitch + j * columns.dilation) * channels;
-      *weight = (i * columns.taps + j + 1) * channels;
+      *weight = (i * columns.taps + j + 1) * weight_pitch;
       if (i >= i_range.end - rows.stride && j >= j_range.end - columns.stride) *ahead++ = *offset;
     }
   }
@@ -70,7 +70,7 @@ struct Row {
   const T* source;
   int64_t source_step;
   Taps taps;
-  const T* weights;  // the bias, then the taps, `channels` apart
+  const T* weights;  // the bias, then the taps
   int64_t channels;
   T* output;
   int64_t output_step;
@@ -144,22 +144,37 @@ void correlate_row(const Row<T>& row, int64_t pixels) {
   }
 }
 
+// Each row of weights `together` times.
 template <typename T>
-const T* pack_weights(const Correlation<T>& c, int64_t channels) {
-  const int64_t taps = c.rows.taps * c.columns.taps;
-  T* packed = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * ((taps + 1) * channels + kWidth<T>)));
-  store(packed + (taps + 1) * channels, Vec<T>{});  // up to a whole vector
+const T* pack_weights(const Correlation<T>& c, int64_t channels, int64_t together) {
+  const int64_t taps = c.rows.taps * c.columns.taps, pitch = together * channels;
+  T* packed = static_cast<T*>(thread_scratch(kScratchB, sizeof(T) * ((taps + 1) * pitch + kWidth<T>)));
+  store(packed + (taps + 1) * pitch, Vec<T>{});  // up to a whole vector
   for (int64_t o = 0; o < channels; ++o) packed[o] = c.bias == nullptr ? T(0) : c.bias[o];
   for (int64_t k = 0; k < taps; ++k) {
     const T* tap = c.weights + k / c.columns.taps * c.weight_strides.row + k % c.columns.taps * c.weight_strides.column;
-    T* out = packed + (k + 1) * channels;
+    T* out = packed + (k + 1) * pitch;
     for (int64_t group = 0; group < c.groups; ++group) {
       for (int64_t o = 0; o < c.out_channels; ++o) {
         *out++ = tap[group * c.weight_strides.group + o * c.weight_strides.out];
       }
     }
   }
+  for (int64_t k = 0; k <= taps; ++k) {
+    T* row = packed + k * pitch;
+    for (int64_t i = channels; i < pitch; ++i) row[i] = row[i - channels];
+  }
   return packed;
+}
+
+// Channels that fill no vectors: where neighbouring pixels lie side by side in source and output, that many of them are
+// taken for one pixel with so many times the channels, and weights that repeat.
+template <typename T>
+int64_t pixels_together(const Correlation<T>& c, int64_t channels) {
+  constexpr int64_t kFew = kManyVectors * kWidth<T>;
+  const bool contiguous = c.columns.stride == 1 && c.output_strides.column == channels;
+  if (!contiguous || channels >= kFew || channels % kWidth<T> == 0) return 1;
+  return min_of(c.columns.out, ceil_div(2 * kFew, channels));
 }
 
 // Output rows of one image per task: their source rows, copied where padding is needed, overlap.
@@ -172,9 +187,11 @@ struct Image {
   const Correlation<T>* c;
   const T* weights;
   int64_t channels;
+  int64_t together;  // pixels
   const T* source;
   T* output;
   int64_t* offsets;  // room for Taps
+  int64_t weight_pitch() const { return together * channels; }
 };
 
 template <typename T>
@@ -190,13 +207,25 @@ void correlate_strip(const Image<T>& image, int64_t begin, int64_t end) {
   const Correlation<T>& c = *image.c;
   const int64_t channels = image.channels;
   const Strip<T> strip = open_strip(image.source, c.rows, c.columns, c.groups, c.out_channels, begin, end - begin);
-  const Taps taps =
-      list_taps(c.rows, c.columns, {0, c.rows.taps}, {0, c.columns.taps}, strip.columns, channels, image.offsets);
+  const Taps taps = list_taps(c.rows, c.columns, {0, c.rows.taps}, {0, c.columns.taps}, strip.columns, channels,
+                              image.weight_pitch(), image.offsets);
+  const int64_t together = image.together, left = c.columns.out % together;
+  Row<T> row{};
+  row.taps = taps;
+  row.weights = image.weights;
   for (int64_t p = begin; p < end; ++p) {
-    const T* source = strip.source + (p - begin) * c.rows.stride * strip.columns * channels;
-    correlate_row<T>({source, c.columns.stride * channels, taps, image.weights, channels,
-                      image.output + p * c.output_strides.row, c.output_strides.column},
-                     c.columns.out);
+    row.source = strip.source + (p - begin) * c.rows.stride * strip.columns * channels;
+    row.source_step = c.columns.stride * together * channels;
+    row.output = image.output + p * c.output_strides.row;
+    row.output_step = c.output_strides.column * together;
+    row.channels = together * channels;
+    correlate_row<T>(row, c.columns.out / together);
+    if (left > 0) {
+      row.source += (c.columns.out - left) * channels;
+      row.output += (c.columns.out - left) * channels;
+      row.channels = left * channels;
+      correlate_row<T>(row, 1);
+    }
     finish_row(image, p);
   }
 }
@@ -211,7 +240,8 @@ void correlate_inside(const Image<T>& image, int64_t begin, int64_t end) {
     for (int64_t q = 0, q_end; q < c.columns.out; q = q_end) {
       q_end = end_of_section(c.columns, q, c.columns.out);
       const TapRange columns = taps_of_output(c.columns, q);
-      const Taps taps = list_taps(c.rows, c.columns, rows, columns, c.columns.size, channels, image.offsets);
+      const Taps taps =
+          list_taps(c.rows, c.columns, rows, columns, c.columns.size, channels, image.weight_pitch(), image.offsets);
       const int64_t y = p * c.rows.stride - c.rows.pad, x = q * c.columns.stride - c.columns.pad;
       correlate_row<T>(
           {image.source + (y * c.columns.size + x) * channels, c.columns.stride * channels, taps, image.weights,
@@ -225,11 +255,12 @@ void correlate_inside(const Image<T>& image, int64_t begin, int64_t end) {
 template <typename T>
 bool correlate_depthwise_any(const Correlation<T>& c) {
   const int64_t channels = c.groups * c.out_channels, taps = c.rows.taps * c.columns.taps;
-  const T* weights = pack_weights(c, channels);
+  const int64_t together = pixels_together(c, channels), pitch = together * channels;
+  const T* weights = pack_weights(c, channels, together);
   // Where padding may be left out, and need not: a copy costs more than borders, but for few channels.
   bool inside = false;
   if (sees_padding(c.rows) || sees_padding(c.columns)) {
-    const bool finite = all_finite(weights + channels, ceil_div(taps * channels, kWidth<T>) * kWidth<T>);
+    const bool finite = all_finite(weights + pitch, ceil_div(taps * pitch, kWidth<T>) * kWidth<T>);
     inside = c.out_channels == 1 && (finite ? channels >= kManyVectors * kWidth<T> : !c.padding_counts);
     if (!finite && !c.padding_counts && !inside) return false;
   }
@@ -242,6 +273,7 @@ bool correlate_depthwise_any(const Correlation<T>& c) {
       const Image<T> image{&c,
                            weights,
                            channels,
+                           together,
                            c.source + n * c.rows.size * c.columns.size * c.groups,
                            c.output + n * c.output_strides.image,
                            offsets};

@@ -197,7 +197,7 @@ void kernel_gradient_any(const T* x, const T* dy, T* dw, const Conv2dShape& shap
   }
   if (pixels == 0 || plan.depth == 0) return;
   T* touched = dw + (first_row * v.window + first_column) * plan.in_channels * shape.out_channels;
-  if (plan.groups > 1 && plan.in_channels == 1) {
+  if (is_depthwise<T>(plan.groups, plan.in_channels, plan.out_channels)) {
     return kernel_gradient_depthwise(x, dy, touched, shape, plan.rows, plan.columns);
   }
   if (is_narrow(shape, plan.rows, plan.columns, kWidth<T>)) {
