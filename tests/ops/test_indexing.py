@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import ranvier as rv
-from tests.specs.shape import keys
+from tests.specs.shape_calls import keys
 
 SHAPES = st.lists(st.integers(0, 5), max_size=5).map(tuple)
 

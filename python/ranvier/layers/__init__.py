@@ -20,6 +20,7 @@ from ranvier.layers.core import Lambda as Lambda
 from ranvier.layers.einsum_dense import EinsumDense as EinsumDense
 from ranvier.layers.embedding import Embedding as Embedding
 from ranvier.layers.embedding import Masking as Masking
+from ranvier.layers.grouped_query_attention import GroupedQueryAttention as GroupedQueryAttention
 from ranvier.layers.input_spec import InputSpec as InputSpec
 from ranvier.layers.layer import Layer as Layer
 from ranvier.layers.local_normalization import LocalSubtractiveNormalization as LocalSubtractiveNormalization
@@ -41,7 +42,6 @@ from ranvier.layers.merging import maximum as maximum
 from ranvier.layers.merging import minimum as minimum
 from ranvier.layers.merging import multiply as multiply
 from ranvier.layers.merging import subtract as subtract
-from ranvier.layers.multi_head_attention import GroupedQueryAttention as GroupedQueryAttention
 from ranvier.layers.multi_head_attention import MultiHeadAttention as MultiHeadAttention
 from ranvier.layers.normalization import BatchNormalization as BatchNormalization
 from ranvier.layers.normalization import Rescaling as Rescaling

@@ -7,6 +7,7 @@ from typing import Any
 from ranvier import activations, constraints, initializers, ops, regularizers
 from ranvier.layers.activations import ReLU
 from ranvier.layers.arguments import known_axis
+from ranvier.layers.axes import on_last_axis
 from ranvier.layers.core import Activation
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.layer import Layer
@@ -109,21 +110,21 @@ class BatchNormalization(Layer):
 
     def call(self, inputs: Any, training: bool = False, activation: str | None = None) -> Any:
         """``activation="relu"``, which models pass where a ReLU follows, takes the positive part in the same pass."""
-        rank = inputs.ndim
-        order = [a for a in range(rank) if a != self.axis % rank] + [self.axis % rank]
-        last = order == list(range(rank))
-        y = ops.batch_norm(
-            inputs if last else ops.transpose(inputs, order),
-            self.gamma if self.scale else self._ones,
-            self.beta if self.center else self._zeros,
-            self.moving_mean,
-            self.moving_variance,
-            training=bool(training) and self.trainable,  # frozen: inference mode, as in Keras
-            momentum=self.momentum,
-            epsilon=self.epsilon,
-            activation=activation,
-        )
-        return y if last else ops.transpose(y, [order.index(a) for a in range(rank)])
+
+        def normalise(x: Any) -> Any:
+            return ops.batch_norm(
+                x,
+                self.gamma if self.scale else self._ones,
+                self.beta if self.center else self._zeros,
+                self.moving_mean,
+                self.moving_variance,
+                training=bool(training) and self.trainable,  # frozen: inference mode, as in Keras
+                momentum=self.momentum,
+                epsilon=self.epsilon,
+                activation=activation,
+            )
+
+        return on_last_axis(normalise, inputs, self.axis)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

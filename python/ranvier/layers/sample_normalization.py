@@ -7,6 +7,7 @@ from typing import Any
 
 from ranvier import constraints, initializers, ops, regularizers
 from ranvier.layers.arguments import known_axis
+from ranvier.layers.axes import on_last_axis
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.layer import Layer
 from ranvier.saving.registry import serialize_object
@@ -153,13 +154,10 @@ class GroupNormalization(_SampleNormalization):
         self.built = True
 
     def call(self, inputs: Any) -> Any:
-        rank = inputs.ndim
-        order = [a for a in range(rank) if a != self.axis % rank] + [self.axis % rank]
-        last = order == list(range(rank))
-        y = ops.group_norm(
-            inputs if last else ops.transpose(inputs, order), self.gamma, self.beta, self._groups, self.epsilon
-        )
-        return y if last else ops.transpose(y, [order.index(a) for a in range(rank)])
+        def normalise(x: Any) -> Any:
+            return ops.group_norm(x, self.gamma, self.beta, self._groups, self.epsilon)
+
+        return on_last_axis(normalise, inputs, self.axis)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "groups": self.groups, "axis": self.axis}

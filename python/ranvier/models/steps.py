@@ -13,8 +13,8 @@ from ranvier.callbacks import History
 from ranvier.changes import changes
 from ranvier.metrics import Mean, Metric
 from ranvier.models.compiled import CompiledLoss, CompiledMetrics, match_outputs
+from ranvier.models.conversion import unpack_x_y_sample_weight as unpack
 from ranvier.models.data import ArrayBatches
-from ranvier.models.data import unpack_x_y_sample_weight as unpack
 from ranvier.models.logs import LazyLogs, as_number
 from ranvier.models.replay import Replay, reason_against
 from ranvier.tensor import Tensor

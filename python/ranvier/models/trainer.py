@@ -11,8 +11,9 @@ import numpy as np
 from ranvier import _tree
 from ranvier.autograd import no_grad
 from ranvier.callbacks import CallbackList, History
-from ranvier.models.data import Batches, batches_of, class_weights, convert, count_samples, train_validation_split
-from ranvier.models.data import unpack_x_y_sample_weight as unpack
+from ranvier.models.conversion import class_weights, convert, count_samples
+from ranvier.models.conversion import unpack_x_y_sample_weight as unpack
+from ranvier.models.data import Batches, batches_of, train_validation_split
 from ranvier.models.interrupt import Interrupt
 from ranvier.models.logs import as_number
 from ranvier.models.steps import Steps, Walked
