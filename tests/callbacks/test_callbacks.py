@@ -179,6 +179,8 @@ def test_terminate_on_nan(capsys: pytest.CaptureFixture[str]) -> None:
         )
     assert history.epoch == [0]
     assert "Batch 1: invalid loss" in capsys.readouterr().out
+    with pytest.raises(RuntimeError, match="the loss of batch 0 is nan"):
+        model.fit(x, y, batch_size=10, shuffle=False, verbose=0, callbacks=[callbacks.TerminateOnNaN(raise_error=True)])
 
 
 @pytest.mark.parametrize("weights_only", [False, True])

@@ -77,6 +77,21 @@ def _overrides(callback: Callback, hook: str) -> bool:
     return any(name in vars(callback) or getattr(type(callback), name, None) is not base[name] for name in names)
 
 
+def _not_a_callback(item: Any) -> str:
+    """What to do with something that is no callback: a name is to be written as an object, a class to be called."""
+    from ranvier import callbacks
+    from ranvier._names import unknown
+
+    classes = {name for name, value in vars(callbacks).items() if isinstance(value, type)} - {"CallbackList"}
+    problem = f"callbacks must be Callback objects, not {item!r} ({type(item).__name__})"
+    if isinstance(item, type) and issubclass(item, Callback):
+        return f"{problem}; write {item.__name__}(...), with its arguments"
+    if isinstance(item, str):
+        hint = f"write rv.callbacks.{item}(...)" if item in classes else unknown("callback", item, classes)
+        return f"{problem}; {hint}"
+    return problem
+
+
 class CallbackList(Callback):
     """Calls each of its callbacks, in order; per hook only those that do something there. Source: Keras."""
 
@@ -92,7 +107,7 @@ class CallbackList(Callback):
         given: Sequence[Any] = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []
         for callback in given:
             if not isinstance(callback, Callback):
-                raise TypeError(f"callbacks must be Callback objects, not {callback!r} ({type(callback).__name__})")
+                raise TypeError(_not_a_callback(callback))
         self.callbacks: list[Callback] = list(given)
         from ranvier.callbacks.progress import ProgressBar
 

@@ -83,11 +83,18 @@ class CSVLogger(Callback):
 class TerminateOnNaN(Callback):
     """Ends ``fit`` when the loss is NaN or infinite; to see that, it waits for the device after each step.
 
+    With ``raise_error`` by a RuntimeError: then ``on_train_end`` of the callbacks is not called, and a backup stays.
     Source: Keras ``callbacks.TerminateOnNaN``.
     """
+
+    def __init__(self, raise_error: bool = False) -> None:
+        super().__init__()
+        self.raise_error = raise_error
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(loss):
+            if self.raise_error:
+                raise RuntimeError(f"TerminateOnNaN: the loss of batch {batch} is {loss}")
             print(f"Batch {batch}: invalid loss, terminating training")
             self.model.stop_training = True

@@ -52,6 +52,7 @@ class Steps:
     stop_predicting: bool = False
     history: History | None = None
     run_eagerly: bool = False
+    _initial_epoch: int | None = None  # where a callback wants fit to begin
     _compile_loss: CompiledLoss | None = None
     _compile_metrics: CompiledMetrics | None = None
     _loss_tracker: Mean | None = None
@@ -61,7 +62,7 @@ class Steps:
     _replay_reason: str | None = None  # why nothing is replayed
     _replay_checked = -1  # the count of changes when that was found out
     _unnoticed = frozenset({"stop_training", "stop_evaluating", "stop_predicting", "history", "_walked"}) | {
-        "_replay", "_replay_reason", "_replay_checked"
+        "_replay", "_replay_reason", "_replay_checked", "_initial_epoch"
     }  # fmt: skip
 
     def _walk(self) -> Any:

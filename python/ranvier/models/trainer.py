@@ -93,8 +93,10 @@ class Trainer(Steps):
         interrupt: Interrupt,
     ) -> None:
         self.stop_training = False
+        self._initial_epoch = None
         logs: dict[str, Any] = {}
         calls.on_train_begin()
+        epochs = range(self._initial_epoch or epochs.start, epochs.stop)
         for epoch in epochs:
             calls.on_epoch_begin(epoch)
             self._walked = None

@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from ranvier import _tree, losses, metrics
+from ranvier.optimizers.state import mismatch
 from ranvier.saving import file
 from ranvier.saving.keras_h5 import load_keras_h5
 from ranvier.saving.registry import CustomObjectScope, deserialize_object, serialize_object
@@ -89,6 +90,32 @@ def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool
     if not model.built:
         raise ValueError(f"save_weights: model {model.name!r} has no weights yet; build it or call it on data first")
     file.write(path, _named("weights", model.weights), {"kind": "weights"})
+
+
+def save_state(model: Model, path: str, more: dict[str, Any]) -> None:
+    """Writes weights and the optimizer's state, without the configuration, and JSON values ``more``."""
+    optimizer = model.optimizer.variables if model.compiled and model.optimizer.built else []
+    tensors = _named("weights", model.weights) | _named("optimizer", optimizer)
+    file.write(path, tensors, {"kind": "state", **more})
+
+
+def restore_state(model: Model, path: str) -> dict[str, Any]:
+    """Takes what ``save_state`` wrote, all or nothing; gives the JSON values. ValueError for what does not fit."""
+    description, tensors = file.read(path)
+    state = _grouped("optimizer", tensors)
+    if state:
+        model.optimizer.build(model.trainable_variables)
+        _check_optimizer(path, model.optimizer, state)
+    _assign(path, f"model {model.name!r}", model.weights, _grouped("weights", tensors))
+    if state:
+        _assign(path, "the optimizer", model.optimizer.variables, state)
+    return description
+
+
+def _check_optimizer(path: str, optimizer: Any, state: list[tuple[str, Tensor]]) -> None:
+    own = [(v.name, tuple(v.shape)) for v in optimizer.variables]
+    if problem := mismatch(type(optimizer).__name__, own, [tuple(t.shape) for _, t in state]):
+        raise ValueError(f"{path!r} does not fit: {problem}")
 
 
 def load_weights(
@@ -175,4 +202,5 @@ def _compile(path: str, model: Any, settings: dict[str, Any], state: list[tuple[
             f"{path!r}: the model cannot be compiled as it was: {error}; load_model(..., compile=False) leaves that out"
         ) from error
     if state:
+        _check_optimizer(path, model.optimizer, state)
         _assign(path, "the optimizer", model.optimizer.variables, state)
