@@ -24,6 +24,8 @@ from ranvier.layers.grouped_query_attention import GroupedQueryAttention as Grou
 from ranvier.layers.input_spec import InputSpec as InputSpec
 from ranvier.layers.layer import Layer as Layer
 from ranvier.layers.local_normalization import LocalSubtractiveNormalization as LocalSubtractiveNormalization
+from ranvier.layers.lookup import IntegerLookup as IntegerLookup
+from ranvier.layers.lookup import StringLookup as StringLookup
 from ranvier.layers.masks import get_mask as get_mask
 from ranvier.layers.masks import set_mask as set_mask
 from ranvier.layers.merging import Add as Add

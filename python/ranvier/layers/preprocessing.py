@@ -138,7 +138,8 @@ class Normalization(Layer):
 _MODES = ("one_hot", "multi_hot", "count")
 
 
-def _encoded_shape(shape: Any, mode: str, depth: int) -> Any:
+def encoded_shape(shape: Any, mode: str, depth: int) -> Any:
+    """The shape of what ``encode`` gives for numbers of a shape."""
     if mode == "int":
         return tuple(shape)
     if mode == "one_hot" and (len(shape) < 2 or shape[-1] != 1):
@@ -146,7 +147,7 @@ def _encoded_shape(shape: Any, mode: str, depth: int) -> Any:
     return (*shape[:-1], depth)
 
 
-def _encode(indices: Any, mode: str, depth: int, dtype: str, weights: Any = None) -> Any:
+def encode(indices: Any, mode: str, depth: int, dtype: str, weights: Any = None) -> Any:
     """Class numbers as rows of 0 and 1: one a number, or one for all of a sample."""
     if mode == "one_hot" and indices.ndim > 1 and indices.shape[-1] == 1:
         indices = ops.squeeze(indices, -1)
@@ -187,10 +188,10 @@ class CategoryEncoding(Layer):
             )
         indices = inputs if inputs.dtype in ("int32", "int64") else ops.cast(inputs, "int32")
         weights = None if count_weights is None else ops.cast(count_weights, self.dtype)
-        return _encode(indices, self.output_mode, self.num_tokens, self.dtype, weights)
+        return encode(indices, self.output_mode, self.num_tokens, self.dtype, weights)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        return _encoded_shape(input_shape, self.output_mode, self.num_tokens)
+        return encoded_shape(input_shape, self.output_mode, self.num_tokens)
 
     def compute_output_spec(self, inputs: Any, count_weights: Any = None) -> Any:
         return KerasTensor(self.compute_output_shape(inputs.shape), self.dtype)
@@ -261,11 +262,11 @@ class Discretization(Layer):
         indices = len(self.bin_boundaries) - ops.sum(ops.cast(above, "int32"), -1)
         if self.output_mode == "int":
             return ops.cast(indices, "int32")
-        return _encode(indices, self.output_mode, len(self.bin_boundaries) + 1, self.dtype)
+        return encode(indices, self.output_mode, len(self.bin_boundaries) + 1, self.dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         depth = self.num_bins if self.bin_boundaries is None else len(self.bin_boundaries) + 1
-        return _encoded_shape(input_shape, self.output_mode, depth or 0)
+        return encoded_shape(input_shape, self.output_mode, depth or 0)
 
     def compute_output_spec(self, inputs: Any) -> Any:
         dtype = "int32" if self.output_mode == "int" else self.dtype
