@@ -10,6 +10,7 @@ import numpy as np
 import ranvier as rv
 from ranvier.bench import OpBench, dtype, jax, jitted, torch
 
+TORCH = {"equal": "eq"}  # names that mean another thing there: whether all elements are equal
 SIZES = ({"n": 16}, {"n": 65_536}, {"n": 4_194_304})
 
 
@@ -52,7 +53,10 @@ def same_shape(name: str, moved: int) -> OpBench:
         name=name,
         shapes=SIZES,
         prepare=lambda n: contenders(
-            getattr(rv.ops, name), getattr(np, name, None), getattr(torch, name, None), arrays((n,), (n,))
+            getattr(rv.ops, name),
+            getattr(np, name, None),
+            getattr(torch, TORCH.get(name, name), None),
+            arrays((n,), (n,)),
         ),
         flops=lambda n: n,
         bytes=lambda n: moved * n,

@@ -30,10 +30,14 @@ def arguments(name: str, dtype: str) -> list[tuple[tuple[Any, ...], dict[str, An
     """Calls of an op that go directly: its operands, and its options by name."""
     rng = np.random.default_rng(0)
     x, y = (rv.Tensor(np.abs(rng.normal(size=(5, 7))).astype(dtype)) for _ in range(2))
+    if name in ("any", "all", "logical_and", "logical_or"):
+        x = rv.Tensor(rng.choice([0.0, -0.0, 1e-40, float("nan")], size=(5, 7), p=[0.3, 0.3, 0.2, 0.2]).astype(dtype))
     row = rv.Tensor(rng.normal(size=7).astype(dtype))
     names = list(inspect.signature(getattr(rv.ops, name)).parameters)
     if names == ["x1", "x2"]:
         return [((a, b), {}) for a, b in ((x, y), (x, row), (row, x), (x, 2), (0.5, x), (x, float("nan")))]
+    if name == "where":
+        return [((x > 0.5, x, y), {}), ((row > 0, 0), {"x2": x}), ((x > 1, row, 2.5), {})]
     if "axis" in names:
         axes: list[Any] = [None, 0, -1] if name.startswith("arg") else [None, 0, -1, (0, 1), [1], ()]
         return [((x,), {"axis": axis, "keepdims": keep}) for axis in axes for keep in (False, True)] + [((x, 1), {})]
@@ -117,6 +121,18 @@ def test_a_profiler_sees_every_call() -> None:
     with rv.profiler() as profile:
         rv.ops.sum(rv.ops.relu(x))
     assert [event.op for event in profile.events] == ["relu_forward", "sum_forward"]
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (1, 9), (9, 1), (300, 3), (3, 40_000), (40, 3, 5)])
+@pytest.mark.parametrize("zeros", [0.0, 0.5, 0.99, 1.0])
+def test_any_and_all_of_floats(shape: tuple[int, ...], zeros: float) -> None:
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random(shape) < zeros, 0.0, rng.choice([np.nan, 1e-30, -3.0, np.inf], size=shape)).astype(
+        "float32"
+    )
+    for axis in (None, 0, 1, (0, len(shape) - 1)):
+        np.testing.assert_array_equal(rv.ops.any(rv.Tensor(x), axis).numpy(), x.any(axis))
+        np.testing.assert_array_equal(rv.ops.all(rv.Tensor(x), axis).numpy(), x.all(axis))
 
 
 def test_large_calls_from_several_threads() -> None:
