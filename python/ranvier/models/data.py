@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from ranvier.models.conversion import (
     unpack_x_y_sample_weight,
     weights_of_classes,
 )
+from ranvier.models.prefetch import Prefetch
 from ranvier.tensor import Tensor, wrap
 from ranvier.utils.py_dataset import PyDataset as PyDataset
 
@@ -188,6 +189,7 @@ class SequenceBatches(_Converted):
         self._source = source
         self._shuffle = bool(shuffle)
         self._limit = steps
+        self._ahead: Prefetch | None = None
         self.steps = len(source) if steps is None else min(steps, len(source))
 
     def first(self) -> Any:
@@ -199,10 +201,25 @@ class SequenceBatches(_Converted):
         length = len(self._source)
         self.steps = length if self._limit is None else min(self._limit, length)
         order = ranvier.random.permutation(length).tolist() if self._shuffle else range(length)
-        for index in order[: self.steps]:
-            yield self._converted(self._source[index])
+        self._ahead = self._made_ahead(order[: self.steps])
+        for item in self._ahead or (self._source[index] for index in order[: self.steps]):
+            yield self._converted(item)
         if hasattr(self._source, "on_epoch_end"):
             self._source.on_epoch_end()
+
+    def _made_ahead(self, order: Sequence[int]) -> Prefetch | None:
+        """The workers that make the batches, where the source asks for some."""
+        workers = int(getattr(self._source, "workers", 1) or 0)
+        processes = bool(getattr(self._source, "use_multiprocessing", False)) and workers > 0
+        if workers <= 1 and not processes:
+            return None
+        ahead = int(getattr(self._source, "max_queue_size", 10))
+        seed = int(ranvier.random.integers((), 0, 2**31 - 1)) if processes else 0
+        return Prefetch(self._source, order, workers, processes, ahead, seed)
+
+    def close(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
 
 
 class IterableBatches(_Converted):
@@ -274,7 +291,10 @@ def batches_of(
     for name, given in (("y", y), ("sample_weight", sample_weight)):
         if given is not None:
             raise ValueError(f"{name} must not be given when x is a {type(x).__name__}: its batches hold it")
-    if hasattr(x, "__getitem__") and hasattr(x, "__len__"):
+    endless = isinstance(x, PyDataset) and x.num_batches is None
+    if endless and steps is None:
+        raise ValueError(f"{type(x).__name__} has no end (num_batches is None): say how many batches an epoch has")
+    if hasattr(x, "__getitem__") and hasattr(x, "__len__") and not endless:
         return SequenceBatches(x, steps, shuffle, device, floatx, class_weight)
     if hasattr(x, "__iter__"):
         return IterableBatches(x, steps, device, floatx, class_weight)

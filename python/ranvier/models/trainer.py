@@ -79,6 +79,9 @@ class Trainer(Steps):
                 self._fit(batches, validation, calls, range(initial_epoch, epochs), validation_freq, interrupt)
         finally:
             self._walked = None
+            batches.close()
+            if validation is not None:
+                validation.close()
             calls.close()
         assert self.history is not None
         return self.history
@@ -146,6 +149,7 @@ class Trainer(Steps):
             with Interrupt() as interrupt:
                 logs = self._evaluate(batches, calls, interrupt)
         finally:
+            batches.close()
             calls.close()
         return logs if return_dict else self._as_list(logs)
 
@@ -198,6 +202,7 @@ class Trainer(Steps):
                         break
                 calls.on_predict_end()
         finally:
+            batches.close()
             calls.close()
         if not parts:
             raise ValueError("predict: the data gave no batches")

@@ -11,9 +11,11 @@ class PyDataset:
     """A sequence of batches: subclasses write ``__len__`` and ``__getitem__(i)``, batch ``i`` as (x, y[, weights]).
 
     ``fit`` takes the batches in another order each epoch (``shuffle``) and calls ``on_epoch_begin`` and
-    ``on_epoch_end``. Any other object with ``__len__`` and ``__getitem__`` serves as well. ``workers``,
-    ``use_multiprocessing`` and ``max_queue_size`` say how batches may be made ahead of their use; a subclass with an
-    ``__init__`` of its own need not call this one. Source: Keras.
+    ``on_epoch_end``. Any other object with ``__len__`` and ``__getitem__`` serves as well. With ``workers`` above 1
+    so many threads make batches ahead of their use, or processes with ``use_multiprocessing``, at most
+    ``max_queue_size`` batches ahead; the order and an error's place stay those without workers. Processes work on a
+    copy of the data set as it is at an epoch's begin, and draw random numbers that follow from the seed and the batch.
+    A subclass with an ``__init__`` of its own need not call this one. Source: Keras.
 
     >>> import numpy as np, ranvier as rv
     >>> class Squares(rv.utils.PyDataset):
