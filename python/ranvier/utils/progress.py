@@ -28,7 +28,7 @@ class Progbar:
     >>> bar = rv.utils.Progbar(4, verbose=2)
     >>> bar.update(2, [("loss", 1.0)])
     >>> bar.add(2, [("loss", 0.5)])  # doctest: +ELLIPSIS
-    4/4 - 0s - ...us/step - loss: 0.5000
+    4/4 - ...s - ...s/step - loss: 0.5000
     """
 
     def __init__(
