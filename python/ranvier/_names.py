@@ -13,13 +13,21 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     "Unknown loss: 'huberr'. Did you mean 'huber'? Known: hinge, huber"
     """
     every = sorted(set(known))
+    return f"Unknown {kind}: {name!r}.{hint(name, every)} Known: {', '.join(every)}"
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """A question after the known names nearest to ``name``, with a space before; nothing where none is near.
+
+    >>> hint("CosineDecy", ["CosineDecay", "Dense"])
+    " Did you mean 'CosineDecay'?"
+    """
 
     def plain(text: str) -> str:
         return text.lower().replace("_", "")
 
     # glorot_normal for glorot_norm, GlorotNormal for GlorotNorm
-    alike = sorted(every, key=lambda k: k.islower() == name.islower())
+    alike = sorted(sorted(set(known)), key=lambda k: k.islower() == name.islower())
     spelled = {plain(k): k for k in alike}
     near = [spelled[n] for n in difflib.get_close_matches(plain(name), spelled, n=3, cutoff=0.6)]
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return f"Unknown {kind}: {name!r}.{hint} Known: {', '.join(every)}"
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""

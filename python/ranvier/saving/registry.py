@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ranvier._names import unknown
+from ranvier._names import hint, unknown
 
 Registered = TypeVar("Registered", bound=Callable[..., Any])
 
@@ -196,7 +196,8 @@ def _class_of(config: dict[str, Any]) -> Any:
                 return classes[name]
     raise ValueError(
         f"Could not locate {plain!r} of module {module!r}: it is neither Ranvier's own nor registered with "
-        "rv.saving.register_serializable() nor among custom_objects"
+        "rv.saving.register_serializable() nor among custom_objects."
+        + hint(str(plain), {name for classes in modules.values() for name in classes})
     )
 
 
