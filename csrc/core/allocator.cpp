@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -37,10 +38,10 @@ class CachingAllocator {
     std::lock_guard<std::mutex> lock(mutex_);
     stats_.allocations++;
     void* pointer = nullptr;
-    auto found = free_.find(size);
-    if (found != free_.end() && !found->second.empty()) {
-      pointer = found->second.back();
-      found->second.pop_back();
+    std::vector<void*>& blocks = blocks_of(size);
+    if (!blocks.empty()) {
+      pointer = blocks.back();
+      blocks.pop_back();
     } else {
       pointer = from_system(size, bytes);
     }
@@ -54,7 +55,7 @@ class CachingAllocator {
     std::lock_guard<std::mutex> lock(mutex_);
     stats_.in_use -= static_cast<int64_t>(size);
     try {
-      free_[size].push_back(pointer);
+      blocks_of(size).push_back(pointer);
     } catch (const std::bad_alloc&) {  // no memory to keep it in the list
       std::free(pointer);
       stats_.reserved -= static_cast<int64_t>(size);
@@ -104,17 +105,26 @@ class CachingAllocator {
     return pointer;
   }
 
-  void release_cached_locked() {
-    for (auto& [size, blocks] : free_) {
-      for (void* block : blocks) {
-        std::free(block);
-        stats_.reserved -= static_cast<int64_t>(size);
-      }
-      blocks.clear();
-    }
+  // The free blocks of a size class; the smallest classes, which are asked for most, without a search.
+  std::vector<void*>& blocks_of(std::size_t size) {
+    return size <= kSmallClasses * kAlignment ? small_[size / kAlignment - 1] : free_[size];
   }
 
+  void release_cached_locked() {
+    for (std::size_t i = 0; i < kSmallClasses; ++i) release(small_[i], (i + 1) * kAlignment);
+    for (auto& [size, blocks] : free_) release(blocks, size);
+  }
+
+  void release(std::vector<void*>& blocks, std::size_t size) {
+    for (void* block : blocks) std::free(block);
+    stats_.reserved -= static_cast<int64_t>(size * blocks.size());
+    blocks.clear();
+  }
+
+  static constexpr std::size_t kSmallClasses = 8;
+
   std::mutex mutex_;
+  std::array<std::vector<void*>, kSmallClasses> small_;
   std::unordered_map<std::size_t, std::vector<void*>> free_;
   MemoryStats stats_{};
 };

@@ -333,6 +333,9 @@ void bind_elementwise(py::module_& m) {
     add_direct(op.name,
                [op](const Array& x1, const Array& x2) { return binary(op.name, op.kind, x1, x2, op.exchanged); });
   }
+  add_direct("where", [](direct::MaskArgument condition, const Array& x1, const Array& x2) {
+    return where_forward(condition.array, x1, x2);
+  });
   add_direct("clip", &clip_forward);
   m.def("where_forward", &where_forward, "condition"_a, "x1"_a, "x2"_a, releases_gil());
   m.def("clip_forward", &clip_forward, "x"_a, "x_min"_a, "x_max"_a, releases_gil());

@@ -34,7 +34,7 @@ const Direct& find_direct(const std::string& name);  // ValueError where there i
 
 namespace direct {
 
-// The first tensor among the arguments, and how the others are to be taken.
+// The first tensor among the arguments that is no mask, and how the others are to be taken.
 struct Leader {
   const Array* array = nullptr;  // nullptr if the direct way is not open to it
   bool releases_gil = false;     // for small work is over before another thread could have taken the interpreter
@@ -47,6 +47,14 @@ struct Operand {  // a tensor, or a number beside one
   Array held = {};  // a number; or a copy of a tensor's array, which other threads may take from it while we run
   bool read(PyObject* argument, const Leader& leader);
   const Array& value() const { return *array; }
+};
+struct MaskArgument {
+  const Array& array;
+};
+struct Mask {  // a tensor of truth values
+  Array array = {};
+  bool read(PyObject* argument, const Leader& leader);
+  MaskArgument value() const { return {array}; }
 };
 struct Number {
   double number = 0;
@@ -78,6 +86,8 @@ template <typename Parameter>
 struct ReaderOf;
 template <>
 struct ReaderOf<const Array&> : Operand {};
+template <>
+struct ReaderOf<MaskArgument> : Mask {};
 template <>
 struct ReaderOf<double> : Number {};
 template <>

@@ -63,7 +63,7 @@ Leader leader_of(PyObject* const* arguments, std::size_t count) {
     if (!is_tensor(arguments[i])) continue;
     const Array& array = array_of_tensor(arguments[i]);
     leader.releases_gil = leader.releases_gil || array.bytes() > kLargeBytes;
-    if (leader.array != nullptr) continue;
+    if (leader.array != nullptr || array.dtype() == DType::Bool) continue;
     const bool floating = array.dtype() == DType::Float32 || array.dtype() == DType::Float64;
     if (!floating || array.device().kind != DeviceKind::Cpu) return {};
     leader.array = &array;
@@ -86,6 +86,12 @@ bool Operand::read(PyObject* argument, const Leader& leader) {
     array = &held;
   }
   return true;
+}
+
+bool Mask::read(PyObject* argument, const Leader& leader) {
+  if (!is_tensor(argument)) return false;
+  array = array_of_tensor(argument);
+  return array.dtype() == DType::Bool && array.device() == leader.array->device();
 }
 
 bool Number::read(PyObject* argument, const Leader& /*leader*/) {

@@ -90,6 +90,16 @@ void reduce_few_columns(const T* x, T* y, int64_t n, int64_t inner) {
   }
 }
 
+// Reductions of one element each.
+template <typename T, typename Op>
+void take_each(const T* x, T* y, int64_t n) {
+  parallel(0, n, grain_for(1), [&](int64_t begin, int64_t end) {
+    each_vector<T>(end - begin, [&](int64_t i, int64_t left) RANVIER_INLINED {
+      store_some(y + begin + i, Op::take(load_some(x + begin + i, left)), left);
+    });
+  });
+}
+
 template <typename T, typename Op>
 void reduce_floats(const void* from, void* to, Rows rows) {
   const T* x = static_cast<const T*>(from);
@@ -98,6 +108,8 @@ void reduce_floats(const void* from, void* to, Rows rows) {
   const int64_t matrix = n * rows.inner;
   if (n == 0) {
     for (int64_t i = 0; i < rows.outer * rows.inner; ++i) y[i] = Op::kNeutral;
+  } else if (n == 1) {
+    take_each<T, Op>(x, y, rows.outer * rows.inner);
   } else if (rows.inner == 1 && n > kChunk && rows.outer < 16) {
     for (int64_t o = 0; o < rows.outer; ++o) y[o] = reduce_long_row<T, Op>(x + o * n, n);
   } else if (rows.inner == 1) {

@@ -7,6 +7,7 @@ from typing import Any
 from ranvier.autograd import Function
 from ranvier.ops.elementwise.comparison import truth
 from ranvier.ops.elementwise.operands import narrowed, pair, to_shape
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor
 
 
@@ -25,6 +26,7 @@ class Where(Function):
         )
 
 
+@direct("where")
 def where(condition: Any, x1: Any, x2: Any) -> Tensor:
     """``x1`` where ``condition`` is true (not 0), else ``x2``: the three broadcast as in NumPy; any dtypes.
 
