@@ -38,6 +38,7 @@ PYBIND11_MODULE(_core, m) {
   bind_embedding(m);
   bind_gemm(m);
   bind_group_norm(m);
+  bind_image(m);
   bind_ladder(m);
   bind_loss(m);
   bind_norm(m);

@@ -22,6 +22,7 @@ template <typename T>
 struct GemmKernels;
 template <typename T>
 struct GroupNormKernels;
+struct ImageKernels;
 struct LadderKernels;
 template <typename T>
 struct LossKernels;
@@ -48,6 +49,7 @@ struct KernelTable {
   const EmbeddingKernels& embedding;
   const PerType<GemmKernels>& gemm;
   const PerType<GroupNormKernels>& group_norm;
+  const ImageKernels& image;
   const LadderKernels& ladder;
   const PerType<LossKernels>& loss;
   const PerType<NormKernels>& norm;

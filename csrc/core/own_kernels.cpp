@@ -16,6 +16,7 @@
 #include "ops/embedding.h"
 #include "ops/gemm.h"
 #include "ops/group_norm.h"
+#include "ops/image.h"
 #include "ops/ladder.h"
 #include "ops/loss.h"
 #include "ops/norm.h"
@@ -39,6 +40,7 @@ namespace {
   X(embedding, EmbeddingKernels)            \
   X(gemm, PerType<GemmKernels>)             \
   X(group_norm, PerType<GroupNormKernels>)  \
+  X(image, ImageKernels)                    \
   X(ladder, LadderKernels)                  \
   X(loss, PerType<LossKernels>)             \
   X(norm, PerType<NormKernels>)             \

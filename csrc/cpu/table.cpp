@@ -15,6 +15,7 @@ extern const ElementwiseKernels elementwise_kernels;
 extern const EmbeddingKernels embedding_kernels;
 extern const PerType<GemmKernels> gemm_kernels;
 extern const PerType<GroupNormKernels> group_norm_kernels;
+extern const ImageKernels image_kernels;
 extern const LadderKernels ladder_kernels;
 extern const PerType<LossKernels> loss_kernels;
 extern const PerType<NormKernels> norm_kernels;
@@ -28,9 +29,9 @@ extern const PerType<SoftmaxKernels> softmax_kernels;
 
 extern const KernelTable kernel_table;
 const KernelTable kernel_table = {
-    activation_kernels, ceiling_kernels,   conv2d_kernels, elementwise_kernels, embedding_kernels, gemm_kernels,
-    group_norm_kernels, ladder_kernels,    loss_kernels,   norm_kernels,        optimizer_kernels, pool2d_kernels,
-    random_kernels,     recurrent_kernels, reduce_kernels, shape_kernels,       softmax_kernels,
+    activation_kernels, ceiling_kernels, conv2d_kernels,    elementwise_kernels, embedding_kernels, gemm_kernels,
+    group_norm_kernels, image_kernels,   ladder_kernels,    loss_kernels,        norm_kernels,      optimizer_kernels,
+    pool2d_kernels,     random_kernels,  recurrent_kernels, reduce_kernels,      shape_kernels,     softmax_kernels,
 };
 
 }  // namespace RANVIER_ISA

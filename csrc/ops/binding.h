@@ -39,6 +39,7 @@ void bind_elementwise(py::module_& m);
 void bind_embedding(py::module_& m);
 void bind_gemm(py::module_& m);
 void bind_group_norm(py::module_& m);
+void bind_image(py::module_& m);
 void bind_ladder(py::module_& m);
 void bind_loss(py::module_& m);
 void bind_norm(py::module_& m);

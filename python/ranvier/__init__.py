@@ -14,11 +14,13 @@ from ranvier import initializers as initializers
 from ranvier import inspection as inspection
 from ranvier import kernels as kernels
 from ranvier import layers as layers
+from ranvier import legacy as legacy
 from ranvier import losses as losses
 from ranvier import metrics as metrics
 from ranvier import models as models
 from ranvier import ops as ops
 from ranvier import optimizers as optimizers
+from ranvier import preprocessing as preprocessing
 from ranvier import random as random
 from ranvier import reference as reference
 from ranvier import regularizers as regularizers

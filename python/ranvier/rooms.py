@@ -14,6 +14,7 @@ FAMILIES = (
     "embedding",
     "gemm",
     "group_norm",
+    "image",
     "loss",
     "norm",
     "optimizer",

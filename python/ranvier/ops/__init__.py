@@ -3,12 +3,14 @@
 import types as _types
 
 from ranvier import _core
+from ranvier.ops import image as image
 from ranvier.ops.activation import *  # noqa: F403
 from ranvier.ops.conv2d import *  # noqa: F403
 from ranvier.ops.elementwise import *  # noqa: F403
 from ranvier.ops.embedding import *  # noqa: F403
 from ranvier.ops.gemm import *  # noqa: F403
 from ranvier.ops.group_norm import *  # noqa: F403
+from ranvier.ops.image import *  # noqa: F403
 from ranvier.ops.loss import *  # noqa: F403
 from ranvier.ops.norm import *  # noqa: F403
 from ranvier.ops.optimizer import *  # noqa: F403
@@ -27,3 +29,7 @@ SYMBOLIC = {
     if isinstance(value, (_types.FunctionType, _core.FrontDoor)) and name[0] != "_" and not name.endswith("_step")
 }
 globals().update({name: _takes_symbolic(function) for name, function in SYMBOLIC.items()})
+
+# As in Keras, these also stand by themselves.
+for _name in image.__all__:
+    setattr(image, _name, globals()[_name])

@@ -6,6 +6,7 @@ from ranvier.reference.elementwise import *  # noqa: F403
 from ranvier.reference.embedding import *  # noqa: F403
 from ranvier.reference.gemm import *  # noqa: F403
 from ranvier.reference.group_norm import *  # noqa: F403
+from ranvier.reference.image import *  # noqa: F403
 from ranvier.reference.loss import *  # noqa: F403
 from ranvier.reference.norm import *  # noqa: F403
 from ranvier.reference.optimizer import *  # noqa: F403
