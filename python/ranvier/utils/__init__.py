@@ -6,6 +6,8 @@ from ranvier.utils.basic import normalize as normalize
 from ranvier.utils.basic import set_random_seed as set_random_seed
 from ranvier.utils.basic import standardize_dtype as standardize_dtype
 from ranvier.utils.basic import to_categorical as to_categorical
+from ranvier.utils.directories import image_dataset_from_directory as image_dataset_from_directory
+from ranvier.utils.directories import text_dataset_from_directory as text_dataset_from_directory
 from ranvier.utils.files import get_file as get_file
 from ranvier.utils.images import array_to_img as array_to_img
 from ranvier.utils.images import img_to_array as img_to_array

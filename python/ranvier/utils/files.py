@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ranvier.datasets._idx import CHUNK_BYTES, TIMEOUT_SECONDS
+from ranvier.datasets._files import CHUNK_BYTES, TIMEOUT_SECONDS
 
 
 def _hasher(algorithm: str, expected: str) -> Any:
