@@ -50,7 +50,7 @@ def load_data(
     if which not in _DATASETS:
         raise ValueError(f"ecg.load_data: which must be 'ECG200' or 'ECG5000', got {which!r}")
     tables = [
-        np.array([line.split() for line in data.splitlines()], np.float64)
+        np.array([line.split() for line in data.splitlines() if line.strip()], np.float64)
         for data in _DATASETS[which].read(path, download, mirrors)
     ]
     parts = [(table[:, 1:].astype(np.float32), table[:, 0].astype(np.int32)) for table in tables]
