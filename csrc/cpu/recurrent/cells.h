@@ -23,6 +23,18 @@ struct Advance {
   }
 };
 
+// The lines that a step writes for a vector of a row's units come while its product runs.
+template <typename T>
+RANVIER_INLINE void expect(const Advance<T>& at, int64_t unit) {
+  __builtin_prefetch(at.after + unit, 1);
+  if (at.p.gates == nullptr) return;
+#pragma GCC unroll 4
+  for (int gate = 0; gate < 4; ++gate) {
+    __builtin_prefetch(at.p.gates + (at.here * 4 + gate) * at.p.sizes.units + unit, 1);
+  }
+  if (at.p.c_before != nullptr) __builtin_prefetch(at.p.c_before + at.here * at.p.sizes.units + unit, 1);
+}
+
 // sums: i, f, g, o, `stride` apart.
 template <typename T>
 RANVIER_INLINE void advance_lstm(const Advance<T>& at, const T* sums, int64_t stride, int64_t unit, int64_t lanes) {

@@ -36,6 +36,7 @@ class Forward {
     }
     if (s_.cell != RecurrentCell::SimpleRnn) width_ = slots_ * vectors * w;
     padded_units_ = vectors * w;
+    ld_ = width_ + w;
   }
 
   void run() {
@@ -111,7 +112,7 @@ class Forward {
     const bool resets = s_.cell == RecurrentCell::GruResetBefore;
     using B = Carver;
     const int64_t bytes = 3 * B::bytes<const T*>(rows.count) + B::bytes<int64_t>(most) + B::bytes<const T*>(most) +
-                          B::bytes<T>(most * width_) + 2 * B::bytes<T>(rows.count * padded_units_) +
+                          B::bytes<T>(most * ld_) + 2 * B::bytes<T>(rows.count * padded_units_) +
                           B::bytes<int64_t>(at_once + 1);
     Carver carver(scratch(kScratchOuter, bytes));
     Work work;
@@ -121,7 +122,7 @@ class Forward {
     work.resets = carver.take<const T*>(rows.count);
     work.active = carver.take<int64_t>(most);
     work.inputs = carver.take<const T*>(most);
-    work.sums = carver.take<T>(most * width_);
+    work.sums = carver.take<T>(most * ld_);
     work.reset = carver.take<T>(resets ? rows.count * padded_units_ : 0);
     work.reset_sums = carver.take<T>(resets ? rows.count * padded_units_ : 0);
     int64_t* starts = carver.take<int64_t>(at_once + 1);
@@ -178,39 +179,43 @@ class Forward {
     starts[end - begin] = filled;
   }
 
-  void begin_sums(T* sums, int64_t rows, int64_t panel) const {
+  void begin_sums(T* sums, int64_t begin, int64_t end, int64_t panel) const {
     const int64_t from = panel * of_x_.step, count = min_of(of_x_.step, width_ - from);
-    for (int64_t i = 0; i < rows; ++i) {
-      for (int64_t j = 0; j < count; j += kWidth<T>) store(sums + i * width_ + from + j, load(bias_ + from + j));
+    for (int64_t i = begin; i < end; ++i) {
+      for (int64_t j = 0; j < count; j += kWidth<T>) store(sums + i * ld_ + from + j, load(bias_ + from + j));
     }
   }
 
   void multiply_x(const Work& work, int64_t rows) const {
     over_panels(of_x_, rows, s_.inputs, [&](int64_t i) {
-      begin_sums(work.sums, rows, i);
+      begin_sums(work.sums, 0, rows, i);
       const Factor<T> factor = {work.inputs, 0, s_.inputs, of_x_.panel(i)};
-      multiply_panel(&factor, 1, rows, of_x_.vectors_of(i), work.sums + i * of_x_.step + of_x_.first, width_);
+      multiply_panel(&factor, 1, rows, of_x_.vectors_of(i), work.sums + i * of_x_.step + of_x_.first, ld_);
     });
   }
 
-  // One step of the rows `active[from ..]`: products, then gates.
+  // One step of the rows `active[from ..]`: products, then gates, tile by tile, while its sums are in L1: the next tile
+  // has the whole panel pass through it.
   void advance(const Work& work, int64_t step, int64_t from, int64_t rows, bool with_x) const {
     const int64_t* active = work.active + from;
-    T* sums = with_x ? work.sums : work.sums + from * width_;
+    T* sums = with_x ? work.sums : work.sums + from * ld_;
     for (int64_t i = 0; i < rows; ++i) work.befores[i] = work.states[active[i]];
     over_panels(of_h_, rows, s_.units + (with_x ? s_.inputs : 0), [&](int64_t i) {
-      if (with_x) begin_sums(sums, rows, i);
       T* c = sums + i * of_h_.step;
       const int64_t vectors = of_h_.vectors_of(i);
       const Factor<T> factors[] = {{work.inputs + from, 0, s_.inputs, of_x_.panel(i)},
                                    {work.befores, 0, s_.units, of_h_.panel(i)}};
-      if (with_x && of_x_.first == of_h_.first) {
-        multiply_panel(factors, 2, rows, vectors, c, width_);
-      } else {
-        if (with_x) multiply_panel(factors, 1, rows, of_x_.vectors_of(i), c + of_x_.first, width_);
-        multiply_panel(factors + 1, 1, rows, vectors, c + of_h_.first, width_);
-      }
-      for (int64_t r = 0; r < rows; ++r) close_gates(work, at(work, active[r], step, work.befores[r]), sums, r, i);
+      over_tiles(rows, [&](int64_t begin, int64_t end) {
+        if (with_x) begin_sums(sums, begin, end, i);
+        for (int64_t r = begin; r < end; ++r) expect(at(work, active[r], step, nullptr), i * kWidth<T>);
+        if (with_x && of_x_.first == of_h_.first) {
+          multiply_rows(factors, 2, begin, end, vectors, c, ld_);
+        } else {
+          if (with_x) multiply_rows(factors, 1, begin, end, of_x_.vectors_of(i), c + of_x_.first, ld_);
+          multiply_rows(factors + 1, 1, begin, end, vectors, c + of_h_.first, ld_);
+        }
+        close_gates(work, step, active, begin, end, sums, i);
+      });
     });
     if (s_.cell == RecurrentCell::GruResetBefore) advance_reset(work, step, active, rows, sums);
   }
@@ -220,19 +225,39 @@ class Forward {
     return {p_, row, row * s_.steps + position_of(s_, step), before, p_.outputs + (row * s_.steps + step) * s_.units};
   }
 
-  // The gates of panel i, of row r of the sums.
-  void close_gates(const Work& work, const Advance<T>& at, T* sums, int64_t r, int64_t i) const {
-    T* z = sums + r * width_ + i * of_h_.step;
+  // The gates of panel i, for rows begin .. end of the sums. Whole vectors need no masks.
+  void close_gates(const Work& work, int64_t step, const int64_t* active, int64_t begin, int64_t end, T* sums,
+                   int64_t i) const {
     const int64_t unit = i * kWidth<T>, lanes = min_of(kWidth<T>, s_.units - unit);
+    const auto each = [&](const auto& close) __attribute__((always_inline)) {
+      for (int64_t r = begin; r < end; ++r) {
+        const Advance<T> here = at(work, active[r], step, work.befores[r]);
+        T* z = sums + r * ld_ + i * of_h_.step;
+        if (lanes == kWidth<T>) {
+          close(here, z, r, kWidth<T>);
+        } else {
+          close(here, z, r, lanes);
+        }
+      }
+    };
     switch (s_.cell) {
-      case RecurrentCell::Lstm: return advance_lstm(at, z, kWidth<T>, unit, lanes);
+      case RecurrentCell::Lstm:
+        return each([&](const Advance<T>& here, const T* z, int64_t, int64_t n)
+                        __attribute__((always_inline)) { advance_lstm(here, z, kWidth<T>, unit, n); });
       case RecurrentCell::Gru:
-        return advance_gru(at, z + kWidth<T>, z + 2 * kWidth<T>, z, z + 3 * kWidth<T>, unit, lanes);
-      case RecurrentCell::GruResetBefore: return reset_gru(at, z, work.reset + r * padded_units_, unit, lanes);
+        return each([&](const Advance<T>& here, const T* z, int64_t, int64_t n) __attribute__((always_inline)) {
+          advance_gru(here, z + kWidth<T>, z + 2 * kWidth<T>, z, z + 3 * kWidth<T>, unit, n);
+        });
+      case RecurrentCell::GruResetBefore:
+        return each([&](const Advance<T>& here, T* z, int64_t r, int64_t n) __attribute__((always_inline)) {
+          reset_gru(here, z, work.reset + r * padded_units_, unit, n);
+        });
       case RecurrentCell::SimpleRnn: break;
     }
     const int64_t from = i * of_h_.step;
-    advance_simple(s_.activation, z, at.after + from, min_of(of_h_.step, s_.units - from));
+    each([&](const Advance<T>& here, const T* z, int64_t, int64_t) __attribute__((always_inline)) {
+      advance_simple(s_.activation, z, here.after + from, min_of(of_h_.step, s_.units - from));
+    });
   }
 
   void advance_reset(const Work& work, int64_t step, const int64_t* active, int64_t rows, const T* sums) const {
@@ -245,7 +270,7 @@ class Forward {
       for (int64_t r = 0; r < rows; ++r) {
         const Advance<T> here = at(work, active[r], step, work.befores[r]);
         for (int64_t unit = from; unit < min_of(s_.units, from + of_reset_.step); unit += kWidth<T>) {
-          advance_reset_gru(here, sums + r * width_ + unit / kWidth<T> * of_h_.step, work.resets[r],
+          advance_reset_gru(here, sums + r * ld_ + unit / kWidth<T> * of_h_.step, work.resets[r],
                             load(work.reset_sums + r * padded_units_ + unit), unit, min_of(kWidth<T>, s_.units - unit));
         }
       }
@@ -277,6 +302,7 @@ class Forward {
   const RecurrentSizes& s_;
   const int64_t slots_;  // vectors of sums of one vector of units
   int64_t width_ = 0;    // of a row of sums
+  int64_t ld_ = 0;       // from row to row: a vector more, or rows a power of two apart would share few sets of L1
   int64_t padded_units_ = 0;
   Panels<T> of_x_ = {}, of_h_ = {}, of_reset_ = {nullptr, 0, 0, 1, 0, 0};
   const T* bias_ = nullptr;
