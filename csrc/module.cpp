@@ -49,6 +49,7 @@ PYBIND11_MODULE(_core, m) {
   bind_recurrent(m);
   bind_reduce(m);
   bind_shape(m);
+  bind_simulator(m);
   bind_softmax(m);
   bind_tape(m);
 }

@@ -7,6 +7,7 @@
 #include "core/memory_pool.h"
 #include "core/parallel.h"
 #include "core/recording.h"
+#include "sim/arrays.h"
 
 namespace ranvier {
 
@@ -36,6 +37,7 @@ int64_t element_count(const Shape& shape) {
 }
 
 Storage::~Storage() {
+  if (simulated) sim::remove_array(data);
   if (release) {
     release();
   } else if (pool) {
@@ -73,6 +75,12 @@ void move_bytes(void* to, const void* from, std::size_t count) {
       &bytes);
 }
 
+void tell_simulator(Storage& storage) {
+  if (storage.device.kind != DeviceKind::Sim) return;
+  sim::add_array(storage.data, storage.bytes);
+  storage.simulated = true;
+}
+
 // The same memory, not owned.
 std::shared_ptr<Storage> borrowed(const Storage& owner) {
   auto storage = std::make_shared<Storage>();
@@ -97,6 +105,10 @@ void Array::bump_version() const {
   if (Recording* recording = Recording::current()) recording->keep_version_of(storage_);
 }
 
+void Array::mark_written() const {
+  if (storage_->simulated) sim::written_by_host(storage_->data);
+}
+
 Array Array::empty(Shape shape, DType dtype, Device device) {
   Array array;
   array.size_ = element_count(shape);
@@ -111,6 +123,7 @@ Array Array::empty(Shape shape, DType dtype, Device device) {
   } else {
     array.storage_->data = allocate(array.bytes());
   }
+  tell_simulator(*array.storage_);
   return array;
 }
 
@@ -121,18 +134,21 @@ Array Array::constant(Shape shape, DType dtype, Device device) {
     array = empty(std::move(shape), dtype, device);
   }
   note_constant(array);
+  array.mark_written();
   return array;
 }
 
 Array Array::zeros(Shape shape, DType dtype, Device device) {
   Array array = empty(std::move(shape), dtype, device);
   run("zeros", [array]() mutable { move_bytes(array.raw(), nullptr, array.bytes()); });
+  array.mark_written();
   return array;
 }
 
 Array Array::copy() const {
   Array copy = empty(shape_, dtype_, device());
   run("copy", [from = *this, to = copy]() mutable { move_bytes(to.raw(), from.raw(), from.bytes()); });
+  copy.mark_written();
   return copy;
 }
 
@@ -147,6 +163,8 @@ Array Array::borrow(void* data, Shape shape, DType dtype, Device device, bool re
   array.shape_ = std::move(shape);
   array.dtype_ = dtype;
   array.storage_->bytes = array.bytes();
+  tell_simulator(*array.storage_);
+  array.mark_written();
   return array;
 }
 

@@ -29,7 +29,8 @@ struct Storage {
   std::size_t bytes = 0;
   Device device;
   bool readonly = false;
-  bool constant = false;  // values from the host while a step was recorded: not to be written in place
+  bool simulated = false;  // the simulator knows it (device `sim`)
+  bool constant = false;   // values from the host while a step was recorded: not to be written in place
   uint64_t version = 0;
   std::function<void()> release;     // set for memory that another owner lends us
   std::shared_ptr<MemoryPool> pool;  // where the memory goes back to, if not to the allocator
@@ -69,6 +70,7 @@ class Array {
   uint64_t version() const { return storage_->version; }
   void bump_version() const;
   void mark_constant() { storage_->constant = true; }
+  void mark_written() const;  // by the host, all of it: the simulator asks
 
   // Zero-copy views of the same storage.
   Array reshape(Shape shape) const;                       // ValueError unless the element counts agree

@@ -17,10 +17,11 @@ std::string device_name(Device device) {
 Device device_from_name(const std::string& name) {
   if (name == "cpu") return {DeviceKind::Cpu, 0};
   if (name == "reference") return {DeviceKind::Reference, 0};
-  if (name == "sim" || name.rfind("cuda", 0) == 0) {
+  if (name == "sim") return {DeviceKind::Sim, 0};
+  if (name.rfind("cuda", 0) == 0) {
     throw DeviceError(message("device '", name,
-                              "' is not available: this build has CPU kernels only; use 'cpu' or "
-                              "'reference'"));
+                              "' is not available: this build has no CUDA kernels for a GPU; use 'cpu', ",
+                              "'sim' or 'reference'"));
   }
   throw ValueError(message("device '", name,
                            "' is unknown; expected 'cpu', 'cuda', 'cuda:<index>', 'sim' or "

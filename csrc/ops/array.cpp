@@ -127,10 +127,11 @@ Array from_state(const py::tuple& state) {
   return array;
 }
 
-// The same bytes on another host device (cpu, reference): a copy.
+// The same bytes on another device in host memory (cpu, reference, sim): a copy.
 Array to_device(const Array& array, const std::string& name) {
   Array copy = Array::empty(array.shape(), array.dtype(), device_argument(name));
   run("to_device", [from = array, to = copy]() mutable { std::memcpy(to.raw(), from.raw(), from.bytes()); });
+  copy.mark_written();
   return copy;
 }
 
@@ -139,6 +140,7 @@ void copy_into(Array& target, const Array& source) {
   check_alike("assign", {{"target", target}, {"value", source}});
   check_shape("assign", "value", source, target.shape());
   run("assign", [from = source, to = target]() mutable { std::memmove(to.raw(), from.raw(), to.bytes()); });
+  target.mark_written();
   target.bump_version();
 }
 

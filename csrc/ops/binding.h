@@ -50,6 +50,7 @@ void bind_recording(py::module_& m);
 void bind_recurrent(py::module_& m);
 void bind_reduce(py::module_& m);
 void bind_shape(py::module_& m);
+void bind_simulator(py::module_& m);
 void bind_softmax(py::module_& m);
 void bind_tape(py::module_& m);
 

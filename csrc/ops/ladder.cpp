@@ -2,33 +2,54 @@
 
 #include "core/checks.h"
 #include "core/dispatch.h"
+#include "core/recording.h"
+#include "cuda/ladder/ladder.h"
 #include "ops/binding.h"
 
 namespace ranvier {
 namespace {
 
-template <typename Run>
-Run step_of(const char* op, const Ladder<Run>& ladder, int step) {
+// The step of a CPU's ladder or a GPU's.
+template <typename Steps>
+auto step_of(const char* op, const Steps& ladder, int step) {
   if (step < 0 || step >= ladder.count) {
     throw ValueError(message(op, ": step must be between 0 and ", ladder.count - 1, " but is ", step));
   }
   return ladder.steps[step].run;
 }
 
-void check_input(const char* op, const char* name, const Array& array, int rank) {
+void check_input(const char* op, const char* name, const Array& array, int rank, bool on_gpu_too = false) {
   check_dtype(op, name, array, DType::Float32);
   check_rank(op, name, array, rank);
+  if (on_gpu_too && array.device().kind == DeviceKind::Sim) return;
   if (array.device().kind != DeviceKind::Cpu) {
     throw DeviceError(message(op, ": ", name, " must be on the cpu but is on ", device_name(array.device())));
   }
 }
 
+// The kernels of csrc/cuda/ladder index with int, as most CUDA code does.
+Array ladder_gemm_on_gpu(int step, const Array& a, const Array& b) {
+  Array c = Array::empty({a.shape(0), b.shape(1)}, DType::Float32, a.device());
+  for (const Array* array : {&a, &b, static_cast<const Array*>(&c)}) {
+    if (array->size() > INT32_MAX) throw ValueError("ladder gemm: at most 2^31 - 1 elements an array");
+  }
+  const CudaLadderGemm run_step = step_of("ladder gemm", sim_ladders().gemm, step);
+  if (c.size() == 0) return c;
+  run("ladder gemm", [=]() mutable {
+    run_step(a.data<float>(), b.data<float>(), c.data<float>(), int(a.shape(0)), int(b.shape(1)), int(a.shape(1)),
+             nullptr);
+  });
+  return c;
+}
+
 Array ladder_gemm(int step, const Array& a, const Array& b) {
-  check_input("ladder gemm", "a", a, 2);
-  check_input("ladder gemm", "b", b, 2);
+  check_input("ladder gemm", "a", a, 2, true);
+  check_input("ladder gemm", "b", b, 2, true);
+  check_alike("ladder gemm", {{"a", a}, {"b", b}});
   if (a.shape(1) != b.shape(0)) {
     throw ValueError(message("ladder gemm: a has ", a.shape(1), " columns but b has ", b.shape(0), " rows"));
   }
+  if (a.device().kind == DeviceKind::Sim) return ladder_gemm_on_gpu(step, a, b);
   Array c = Array::zeros({a.shape(0), b.shape(1)}, DType::Float32, a.device());
   dispatch_untyped("ladder gemm", a, [=](const KernelTable& kernels) mutable {
     const LadderGemm run = step_of("ladder gemm", kernels.ladder.gemm, step);
@@ -81,14 +102,15 @@ Array ladder_batch_norm(int step, const Array& x, const Array& gamma, const Arra
   return y;
 }
 
-template <typename Run>
-std::vector<std::string> names_of(const Ladder<Run>& ladder) {
+template <typename Steps>
+std::vector<std::string> names_of(const Steps& ladder) {
   std::vector<std::string> names;
   for (int step = 0; step < ladder.count; ++step) names.emplace_back(ladder.steps[step].name);
   return names;
 }
 
-py::dict ladder_steps() {
+py::dict ladder_steps(const std::string& device) {
+  if (device_argument(device).kind == DeviceKind::Sim) return py::dict("gemm"_a = names_of(sim_ladders().gemm));
   const LadderKernels& ladder = cpu_kernels().ladder;
   return py::dict("gemm"_a = names_of(ladder.gemm), "conv2d"_a = names_of(ladder.conv2d),
                   "softmax"_a = names_of(ladder.softmax), "batch_norm"_a = names_of(ladder.batch_norm));
@@ -97,7 +119,7 @@ py::dict ladder_steps() {
 }  // namespace
 
 void bind_ladder(py::module_& m) {
-  m.def("_ladder_steps", &ladder_steps);
+  m.def("_ladder_steps", &ladder_steps, "device"_a = "cpu");
   m.def("_ladder_gemm", &ladder_gemm, "step"_a, "a"_a, "b"_a, releases_gil());
   m.def("_ladder_conv2d", &ladder_conv2d, "step"_a, "x"_a, "kernel"_a, releases_gil());
   m.def("_ladder_softmax", &ladder_softmax, "step"_a, "x"_a, releases_gil());

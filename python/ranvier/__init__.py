@@ -25,6 +25,7 @@ from ranvier import random as random
 from ranvier import reference as reference
 from ranvier import regularizers as regularizers
 from ranvier import saving as saving
+from ranvier import sim as sim
 from ranvier import utils as utils
 from ranvier import visualize as visualize
 from ranvier._build import build_info as build_info
