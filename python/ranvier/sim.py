@@ -1,8 +1,8 @@
 """The CUDA simulator: our CUDA kernels on any machine, watched load by load.
 
-Arrays live on device ``"sim"``. Each CUDA thread is a fiber; races, divergent barriers, wrong masks, reads of what nobody
-wrote and addresses out of bounds stop a kernel with an ``rv.DeviceError`` that names lines, threads and blocks. So far
-the kernels of the teaching ladder run on it. How it works, and what it cannot see: docs/simulator.md.
+Arrays live on device ``"sim"``. Each CUDA thread is a fiber; races, divergent barriers, wrong masks, reads of what
+nobody wrote and addresses out of bounds stop a kernel with an ``rv.DeviceError`` that names lines, threads and blocks.
+So far the kernels of the teaching ladder run on it. How it works, and what it cannot see: docs/simulator.md.
 """
 
 from __future__ import annotations
@@ -32,8 +32,13 @@ def options(schedule: str | None = None, seed: int | None = None, check: bool | 
     ...     pass  # launches here run in an order that seed 7 gives
     """
     before = _core._sim_options()
-    given = (schedule, seed, check)
-    _core._sim_set_options(*(old if new is None else new for new, old in zip(given, before, strict=False)), before[3])
+    order, first, checked, traced = before
+    _core._sim_set_options(
+        order if schedule is None else schedule,
+        first if seed is None else seed,
+        checked if check is None else check,
+        traced,
+    )
     try:
         yield
     finally:
@@ -114,7 +119,8 @@ def trace() -> Iterator[Trace]:
     before = _core._sim_options()
     result = Trace([], [])
     _core._sim_clear_trace()
-    _core._sim_set_options(*before[:3], True)
+    order, seed, checked, _ = before
+    _core._sim_set_options(order, seed, checked, True)
     try:
         yield result
     finally:
@@ -129,7 +135,7 @@ def _order(line: Line) -> tuple[str, str, int]:
     return line.kernel, file, int(number) if number.isdigit() else 0
 
 
-# --- source lines: the debugger's line table of the module that holds the kernel ---------------------------------------
+# --- source lines: the debugger's line table of the module that holds the kernel ---
 
 
 @functools.cache

@@ -12,15 +12,8 @@ from ranvier import _core
 from ranvier.kernels.project import compiler, include_folder
 
 WATCHED = [
-    "-O1",
-    "-g1",
-    "-std=c++17",
-    "-fPIC",
-    "-fsanitize=thread",
-    "-fno-strict-aliasing",
-    "-fno-tree-sra",
-    "--param",
-    "tsan-instrument-func-entry-exit=0",
+    *("-O1", "-g1", "-std=c++17", "-fPIC", "-fsanitize=thread", "-fno-strict-aliasing", "-fno-tree-sra"),
+    *("--param", "tsan-instrument-func-entry-exit=0"),
 ]
 
 
