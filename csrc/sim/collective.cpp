@@ -79,7 +79,8 @@ void collective(std::uint32_t mask, const char* name, Record record, Act act, bo
   Warp& warp = *lane.warp;
   check_mask(run, lane, mask, name, site);
   Meeting& meeting = join(run, lane, mask, name, site);
-  meeting.records[lane.lane()] = &record;
+  lane.record = record;
+  meeting.records[lane.lane()] = &lane.record;
   meeting.here |= 1u << lane.lane();
   if (meeting.here != mask) {
     lane.waiting = Waiting::Warp;

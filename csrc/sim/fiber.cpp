@@ -96,7 +96,7 @@ void prepare(Context& context, Stack stack, void (*entry)(void*), void* argument
   *--top = reinterpret_cast<void*>(entry);       // rbx
   *--top = argument;                             // r12
   for (int i = 0; i < 3; ++i) *--top = nullptr;  // r13, r14, r15
-  context.stack_pointer = top;
+  context.stack_pointer = static_cast<void*>(top);
 }
 
 static void swap_contexts(Context& from, const Context& to) {

@@ -85,6 +85,12 @@ const Range* shared_at(Address p, unsigned bytes) {
   return nullptr;
 }
 
+// The shared memory or the array that holds what `touch` has found to be one's or the other's.
+Range holder(Address p, bool shared) {
+  const Range* range = shared ? shared_at(p, 1) : &memory().last;
+  return range == nullptr ? Range{} : *range;
+}
+
 bool find_array(Address p, unsigned bytes) {
   Memory& m = memory();
   if (m.last.holds(p, bytes)) return true;
@@ -137,8 +143,7 @@ bool ordered(const Run& run, const Access& earlier, const Access& mine, bool sha
 
 [[noreturn]] void race(const Run& run, Address p, bool shared, const Access& earlier, bool earlier_wrote,
                        const Access& mine, bool wrote) {
-  const Memory& m = memory();
-  const Range& range = shared ? *shared_at(p, 1) : m.last;
+  const Range range = holder(p, shared);
   fail(message("race in ", shared ? "shared" : "global", " memory, byte ", p - range.low, " of ",
                range.high - range.low, ": ", party(run, earlier, earlier_wrote), ", ", party(run, mine, wrote),
                ", no barrier between"));
@@ -150,8 +155,7 @@ void check_cell(const Run& run, Cell& cell, Address p, const Access& mine, Kind 
     const bool known = shared ? cell.write.stamp == mine.stamp : cell.write.stamp != 0 || memory().last_initialised;
     if (!known) {
       fail(message("uninitialised ", shared ? "shared" : "global", " memory: ", where(run, *run.current),
-                   " reads byte ", p - (shared ? shared_at(p, 1)->low : memory().last.low), " at ", at(mine.place),
-                   ", which nobody has written"));
+                   " reads byte ", p - holder(p, shared).low, " at ", at(mine.place), ", which nobody has written"));
     }
   }
   if (!ordered(run, cell.write, mine, shared)) race(run, p, shared, cell.write, true, mine, writes);

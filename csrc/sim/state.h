@@ -33,7 +33,8 @@ struct Lane {  // one CUDA thread
   Warp* warp = nullptr;
   int index = 0;  // in the block
   Waiting waiting = Waiting::No;
-  Site site{};  // where it waits
+  Site site{};      // where it waits
+  Record record{};  // what it brings to a warp operation
   std::vector<Copy> copies;
   unsigned groups = 0;  // of copies, committed so far
   int lane() const { return index % kWarpSize; }
