@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "sim/shadow.h"
+#include "sim/symbols.h"
 #include "sim/trace.h"
 
 namespace ranvier::sim {
@@ -40,6 +41,8 @@ struct Memory {
   std::uint32_t stamp = 0;        // of the block that runs: counts all blocks of all launches
   std::uint32_t first_stamp = 0;  // of the launch
   Range code, static_shared, dynamic_shared;
+  const std::vector<SharedVariable>* variables = nullptr;  // of static_shared
+  std::map<std::string, std::vector<SharedVariable>> variables_of;
   std::unique_ptr<char[]> dynamic;
 };
 
@@ -54,7 +57,8 @@ void find_module(Run& run) {
   struct Search {
     Address code;
     Range module, thread_local_block;
-  } search{address_of(run.launch.code), {}, {}};
+    std::string file;
+  } search{address_of(run.launch.code), {}, {}, {}};
   dl_iterate_phdr(
       [](dl_phdr_info* info, std::size_t, void* data) {
         auto& wanted = *static_cast<Search*>(data);
@@ -70,25 +74,49 @@ void find_module(Run& run) {
         if (!whole.holds(wanted.code, 1)) return 0;
         wanted.module = whole;
         const Address block = address_of(info->dlpi_tls_data);
+        wanted.file = info->dlpi_name[0] != 0 ? info->dlpi_name : "/proc/self/exe";
         if (block != 0) wanted.thread_local_block = Range{block, block + thread_local_bytes};
         return 1;
       },
       &search);
-  memory().code = search.module;
-  memory().static_shared = search.thread_local_block;
+  Memory& m = memory();
+  m.code = search.module;
+  m.static_shared = search.thread_local_block;
+  const auto known = m.variables_of.find(search.file);
+  m.variables = known != m.variables_of.end()
+                    ? &known->second
+                    : &m.variables_of.emplace(search.file, shared_variables(search.file)).first->second;
+}
+
+// The `__shared__` variable that an address lies in; null if it lies in none, or nobody knows their names.
+const SharedVariable* variable_at(Address p) {
+  const Memory& m = memory();
+  const std::uint64_t offset = p - m.static_shared.low;
+  auto next = std::upper_bound(m.variables->begin(), m.variables->end(), offset,
+                               [](std::uint64_t at, const SharedVariable& v) { return at < v.begin; });
+  if (next == m.variables->begin() || offset >= (--next)->end) return nullptr;
+  return &*next;
 }
 
 const Range* shared_at(Address p, unsigned bytes) {
   Memory& m = memory();
   if (m.dynamic_shared.holds(p, bytes)) return &m.dynamic_shared;
-  if (m.static_shared.holds(p, bytes)) return &m.static_shared;
+  if (m.static_shared.holds(p, bytes) && (m.variables->empty() || variable_at(p) != nullptr)) return &m.static_shared;
   return nullptr;
 }
 
-// The shared memory or the array that holds what `touch` has found to be one's or the other's.
-Range holder(Address p, bool shared) {
-  const Range* range = shared ? shared_at(p, 1) : &memory().last;
-  return range == nullptr ? Range{} : *range;
+// "shared memory, byte 12 of tile (256 bytes)", for a report.
+std::string place_in_memory(Address p, bool shared) {
+  const Memory& m = memory();
+  if (!shared) return message("global memory, byte ", p - m.last.low, " of an array of ", m.last.high - m.last.low);
+  if (m.dynamic_shared.holds(p, 1)) {
+    return message("dynamic shared memory, byte ", p - m.dynamic_shared.low, " of ",
+                   m.dynamic_shared.high - m.dynamic_shared.low);
+  }
+  const SharedVariable* variable = variable_at(p);
+  if (variable == nullptr) return "shared memory";
+  return message("shared memory, byte ", p - m.static_shared.low - variable->begin, " of ", variable->name, " (",
+                 variable->end - variable->begin, " bytes)");
 }
 
 bool find_array(Address p, unsigned bytes) {
@@ -143,10 +171,8 @@ bool ordered(const Run& run, const Access& earlier, const Access& mine, bool sha
 
 [[noreturn]] void race(const Run& run, Address p, bool shared, const Access& earlier, bool earlier_wrote,
                        const Access& mine, bool wrote) {
-  const Range range = holder(p, shared);
-  fail(message("race in ", shared ? "shared" : "global", " memory, byte ", p - range.low, " of ",
-               range.high - range.low, ": ", party(run, earlier, earlier_wrote), ", ", party(run, mine, wrote),
-               ", no barrier between"));
+  fail(message("race in ", place_in_memory(p, shared), ": ", party(run, earlier, earlier_wrote), ", ",
+               party(run, mine, wrote), ", no barrier between"));
 }
 
 void check_cell(const Run& run, Cell& cell, Address p, const Access& mine, Kind kind, bool shared) {
@@ -154,8 +180,8 @@ void check_cell(const Run& run, Cell& cell, Address p, const Access& mine, Kind 
   if (kind != Kind::Write) {  // what is read must have been written
     const bool known = shared ? cell.write.stamp == mine.stamp : cell.write.stamp != 0 || memory().last_initialised;
     if (!known) {
-      fail(message("uninitialised ", shared ? "shared" : "global", " memory: ", where(run, *run.current),
-                   " reads byte ", p - holder(p, shared).low, " at ", at(mine.place), ", which nobody has written"));
+      fail(message("uninitialised ", place_in_memory(p, shared), ": ", where(run, *run.current), " reads at ",
+                   at(mine.place), " what nobody has written"));
     }
   }
   if (!ordered(run, cell.write, mine, shared)) race(run, p, shared, cell.write, true, mine, writes);

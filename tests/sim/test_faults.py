@@ -16,20 +16,20 @@ SCHEDULES = ("forward", "reverse", "random")
 LINE = r"faults\.cu:\d+"
 # What the report must say, whatever the order in which threads came.
 FAULTS = {
-    "reverse_tile": rf"(race in shared memory.*{LINE}|uninitialised shared memory.*{LINE})",
+    "reverse_tile": rf"(race in|uninitialised) shared memory, byte \d+ of tile .*{LINE}",
     "divergent_barrier": rf"exited thread: .* waits at the __syncthreads\(\) of {LINE} for thread \(32,0,0\)",
     "two_barriers": rf"divergent barrier: .*__syncthreads\(\) of {LINE}.*at that of {LINE}",
     "early_exit": rf"exited thread: .* at the __syncthreads\(\) of {LINE} for thread \(7,0,0\).*which has returned",
     "bad_mask": rf"wrong mask: __shfl_xor_sync at {LINE} .*0x0000ffff",
     "exited_lane": rf"exited thread.*{LINE}|{LINE}.*exited thread",
-    "missing_syncwarp": rf"(race in shared memory.*{LINE}|uninitialised shared memory.*{LINE})",
-    "uninitialised": rf"uninitialised shared memory: thread \(9,0,0\) of block \(0,0,0\) reads byte \d+ at {LINE}",
+    "missing_syncwarp": rf"(race in|uninitialised) shared memory, byte \d+ of tile .*{LINE}",
+    "uninitialised": rf"uninitialised shared memory, byte 36 of tile \(256 bytes\): thread \(9,0,0\) .* at {LINE}",
     "past_the_end": rf"out of bounds: thread \(0,0,0\) of block \(1,0,0\) writes 4 bytes at {LINE}, .* an array of 256",
     "shared_past_the_end": rf"out of bounds: thread \(63,0,0\) .*{LINE}, 256 bytes into dynamic shared memory of 256",
-    "blocks_collide": rf"race in global memory, byte \d+ of 256: .* of another block writes it at {LINE}",
-    "unwritten": rf"uninitialised global memory: .* reads byte \d+ at {LINE}",
-    "sum_without_atomics": rf"race in global memory, byte 0 of 256: .*{LINE}.*{LINE}",
-    "neighbouring_bytes": rf"race in global memory, byte \d+ of 256: .*{LINE}",
+    "blocks_collide": rf"race in global memory, byte \d+ of an array of 256: .* of another block writes it at {LINE}",
+    "unwritten": rf"uninitialised global memory, byte \d+ of an array of 256: .*{LINE}",
+    "sum_without_atomics": rf"race in global memory, byte 0 of an array of 256: .*{LINE}.*{LINE}",
+    "neighbouring_bytes": rf"race in global memory, byte \d+ of an array of 256: .*{LINE}",
 }
 
 
