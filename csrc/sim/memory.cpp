@@ -92,10 +92,11 @@ void find_module(Run& run) {
 const SharedVariable* variable_at(Address p) {
   const Memory& m = memory();
   const std::uint64_t offset = p - m.static_shared.low;
-  auto next = std::upper_bound(m.variables->begin(), m.variables->end(), offset,
-                               [](std::uint64_t at, const SharedVariable& v) { return at < v.begin; });
-  if (next == m.variables->begin() || offset >= (--next)->end) return nullptr;
-  return &*next;
+  const auto next = std::upper_bound(m.variables->begin(), m.variables->end(), offset,
+                                     [](std::uint64_t at, const SharedVariable& v) { return at < v.begin; });
+  if (next == m.variables->begin()) return nullptr;
+  const SharedVariable& variable = *(next - 1);
+  return offset < variable.end ? &variable : nullptr;
 }
 
 const Range* shared_at(Address p, unsigned bytes) {
