@@ -359,7 +359,7 @@ void lamb_step(StepChunks<T> all, StepOptions, AdamOptions o, const double* shar
 }
 
 template <typename T>
-constexpr OptimizerKernels<T> kernels_of() {
+constexpr OptimizerKernels<T> kernels_of() noexcept {
   return {sums_of_squares<T>, sgd_step<T>,   adagrad_step<T>, adadelta_step<T>, rmsprop_step<T>,
           adam_step<T>,       nadam_step<T>, adamax_step<T>,  lamb_moments<T>,  lamb_step<T>,
           lion_step<T>,       ftrl_step<T>,  blend_step<T>};

@@ -152,7 +152,8 @@ Array mean_of(const char* op, Reduction reduction, const Array& x, const Axes& a
   check_floating(op, "x", x);
   return reduce(op, reduction, x, axes, keepdims, [all = x.size()](const KernelTable& kernels, Array& y) {
     if (y.size() == 0) return;
-    kernels.reduce.mean_of_sum(y.dtype(), y.raw(), y.size(), static_cast<double>(all / y.size()));
+    const int64_t each = all / y.size();
+    kernels.reduce.mean_of_sum(y.dtype(), y.raw(), y.size(), static_cast<double>(each));
   });
 }
 

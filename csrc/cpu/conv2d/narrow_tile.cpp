@@ -60,13 +60,16 @@ void multiply_narrow(const CorrelationTile<T>& tile, int64_t pixels) {
   }
 }
 
+// Never asked for more channels than a vector has lanes: those entries only have to be there.
+template <typename T, int Channels>
+constexpr NarrowFunction<T> narrow() {
+  return multiply_narrow<T, (Channels <= kWidth<T> ? Channels : 1)>;
+}
+
 template <typename T>
 NarrowFunction<T> function_for(int64_t channels) {
-#define RANVIER_NARROW(K) multiply_narrow<T, (K <= kWidth<T> ? K : 1)>
-  static const NarrowFunction<T> table[kMaxNarrow] = {RANVIER_NARROW(1), RANVIER_NARROW(2), RANVIER_NARROW(3),
-                                                      RANVIER_NARROW(4), RANVIER_NARROW(5), RANVIER_NARROW(6),
-                                                      RANVIER_NARROW(7), RANVIER_NARROW(8)};
-#undef RANVIER_NARROW
+  static const NarrowFunction<T> table[kMaxNarrow] = {narrow<T, 1>(), narrow<T, 2>(), narrow<T, 3>(), narrow<T, 4>(),
+                                                      narrow<T, 5>(), narrow<T, 6>(), narrow<T, 7>(), narrow<T, 8>()};
   return table[channels - 1];
 }
 

@@ -103,7 +103,9 @@ double nadam_weight(double beta_1, double i) { return beta_1 * (1 - 0.5 * std::p
 
 double nadam_product(double beta_1, double t) {
   double product = 1;
-  for (double i = 1; i <= t && product > 1e-18; ++i) product *= nadam_weight(beta_1, i);
+  for (int64_t i = 1; static_cast<double>(i) <= t && product > 1e-18; ++i) {
+    product *= nadam_weight(beta_1, static_cast<double>(i));
+  }
   return product;
 }
 
