@@ -310,6 +310,8 @@ void forward(const T* x, T* y, Argmax argmax, const Pool2dShape& s) {
 
 template <typename T>
 void backward(const T* dy, Argmax argmax, T* dx, const Pool2dShape& s) {
+  const bool few = 2 * s.channels <= kWidth<T>;  // the lanes of a vector that would stay empty
+  if (few && !argmax.wide) return max_pool2d_scatter(dy, static_cast<const uint8_t*>(argmax.places), dx, s);
   if (argmax.wide) return max_backward_places(dy, static_cast<const int32_t*>(argmax.places), dx, s);
   max_backward_places(dy, static_cast<const uint8_t*>(argmax.places), dx, s);
 }

@@ -10,9 +10,11 @@ namespace RANVIER_ISA {
 void max_pool2d_forward(const float* x, float* y, Argmax argmax, const Pool2dShape& s);
 void max_pool2d_backward(const float* dy, Argmax argmax, float* dx, const Pool2dShape& s);
 void max_pool2d_gather(const float* x, Argmax argmax, float* y, const Pool2dShape& s);
+void max_pool2d_scatter(const float* dy, const uint8_t* places, float* dx, const Pool2dShape& s);
 void max_pool2d_forward(const double* x, double* y, Argmax argmax, const Pool2dShape& s);
 void max_pool2d_backward(const double* dy, Argmax argmax, double* dx, const Pool2dShape& s);
 void max_pool2d_gather(const double* x, Argmax argmax, double* y, const Pool2dShape& s);
+void max_pool2d_scatter(const double* dy, const uint8_t* places, double* dx, const Pool2dShape& s);
 
 namespace {
 

@@ -36,6 +36,18 @@ __device__ void store_four(float* row, int from, int columns, bool inside, const
 // transposed stores of rows 0 and 4 would hit the same banks.
 constexpr int kWide = 8;  // depth of a tile
 
+__device__ void load_tiles(const float* a, const float* b, float (*a_tile)[kBlock + 4], float (*b_tile)[kBlock], int m,
+                           int n, int k, int i0, int j0, int p0) {
+  const int t = threadIdx.x, a_row = t / 2, a_column = t % 2 * 4, b_row = t / 32, b_column = t % 32 * 4;
+  const float4 of_a = load_four(a + (i0 + a_row) * k, p0 + a_column, k, i0 + a_row < m);
+  a_tile[a_column][a_row] = of_a.x;
+  a_tile[a_column + 1][a_row] = of_a.y;
+  a_tile[a_column + 2][a_row] = of_a.z;
+  a_tile[a_column + 3][a_row] = of_a.w;
+  const float4 of_b = load_four(b + (p0 + b_row) * n, j0 + b_column, n, p0 + b_row < k);
+  *reinterpret_cast<float4*>(&b_tile[b_row][b_column]) = of_b;
+}
+
 __global__ void __launch_bounds__(kThreads) wide_loads(const float* a, const float* b, float* c, int m, int n, int k) {
   __shared__ __align__(16) float a_tile[kWide][kBlock + 4];
   __shared__ __align__(16) float b_tile[kWide][kBlock];
@@ -43,14 +55,7 @@ __global__ void __launch_bounds__(kThreads) wide_loads(const float* a, const flo
   const int i0 = blockIdx.y * kBlock, j0 = blockIdx.x * kBlock;
   float sums[kEach][kEach] = {};
   for (int p0 = 0; p0 < k; p0 += kWide) {
-    const int a_row = t / 2, a_column = t % 2 * 4, b_row = t / 32, b_column = t % 32 * 4;
-    const float4 four = load_four(a + (i0 + a_row) * k, p0 + a_column, k, i0 + a_row < m);
-    a_tile[a_column][a_row] = four.x;
-    a_tile[a_column + 1][a_row] = four.y;
-    a_tile[a_column + 2][a_row] = four.z;
-    a_tile[a_column + 3][a_row] = four.w;
-    *reinterpret_cast<float4*>(&b_tile[b_row][b_column]) =
-        load_four(b + (p0 + b_row) * n, j0 + b_column, n, p0 + b_row < k);
+    load_tiles(a, b, a_tile, b_tile, m, n, k, i0, j0, p0);
     __syncthreads();
     for (int p = 0; p < kWide; ++p) {
       __align__(16) float a_part[kEach], b_part[kEach];
@@ -119,18 +124,11 @@ __device__ void store_sums(float* c, int m, int n, int i0, int j0, Lane lane, co
 __global__ void __launch_bounds__(kThreads) warp_tiles(const float* a, const float* b, float* c, int m, int n, int k) {
   __shared__ __align__(16) float a_tile[kWide][kBlock + 4];
   __shared__ __align__(16) float b_tile[kWide][kBlock];
-  const int t = threadIdx.x, i0 = blockIdx.y * kBlock, j0 = blockIdx.x * kBlock;
+  const int i0 = blockIdx.y * kBlock, j0 = blockIdx.x * kBlock;
   const Lane lane = my_lane();
   float sums[kEach][kEach] = {};
   for (int p0 = 0; p0 < k; p0 += kWide) {
-    const int a_row = t / 2, a_column = t % 2 * 4, b_row = t / 32, b_column = t % 32 * 4;
-    const float4 four = load_four(a + (i0 + a_row) * k, p0 + a_column, k, i0 + a_row < m);
-    a_tile[a_column][a_row] = four.x;
-    a_tile[a_column + 1][a_row] = four.y;
-    a_tile[a_column + 2][a_row] = four.z;
-    a_tile[a_column + 3][a_row] = four.w;
-    *reinterpret_cast<float4*>(&b_tile[b_row][b_column]) =
-        load_four(b + (p0 + b_row) * n, j0 + b_column, n, p0 + b_row < k);
+    load_tiles(a, b, a_tile, b_tile, m, n, k, i0, j0, p0);
     __syncthreads();
     multiply_tiles<kWide>(a_tile, b_tile, lane, sums);
     __syncthreads();
