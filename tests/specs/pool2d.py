@@ -25,8 +25,6 @@ def calls(draw: Any, small: bool = False, integers: bool = False) -> Call:
         padding = tuple((draw(st.integers(0, s)), draw(st.integers(0, s))) for s in sides)
         least = list(both(pool))
     size = [n + draw(st.integers(0, 2 if small else 9)) for n in least]
-    if draw(st.integers(0, 4)) == 0 and not small:
-        size[0] += 40  # several of the strips that a gradient with few channels is cut into
     channels = draw(st.integers(1, 2) if small else st.sampled_from([0, 1, 3, 8, 16, 17, 40, 70]))
     images = draw(st.integers(1, 2) if small else st.integers(0, 3))
     shape, seed = (images, *size, channels), draw(seeds)
