@@ -36,14 +36,11 @@ RANVIER_HOOKS(4)
 RANVIER_HOOKS(8)
 RANVIER_HOOKS(16)
 
-RANVIER_HOOK __tsan_read_range(void* p, std::size_t bytes) {
-  note(p, static_cast<unsigned>(bytes), Kind::Read, RANVIER_PC);
-}
-RANVIER_HOOK __tsan_write_range(void* p, std::size_t bytes) {
-  note(p, static_cast<unsigned>(bytes), Kind::Write, RANVIER_PC);
-}
+// With the signatures that GCC knows them by.
+RANVIER_HOOK __tsan_read_range(void* p, long bytes) { note(p, static_cast<unsigned>(bytes), Kind::Read, RANVIER_PC); }
+RANVIER_HOOK __tsan_write_range(void* p, long bytes) { note(p, static_cast<unsigned>(bytes), Kind::Write, RANVIER_PC); }
 RANVIER_HOOK __tsan_init() {}
 RANVIER_HOOK __tsan_func_entry(void*) {}
-RANVIER_HOOK __tsan_func_exit() {}
+RANVIER_HOOK __tsan_func_exit(void*) {}
 RANVIER_HOOK __tsan_vptr_read(void*) {}
 RANVIER_HOOK __tsan_vptr_update(void*, void*) {}
