@@ -191,8 +191,9 @@ void warp_pixels(const From* x, T* y, const Tile& tile, int64_t count, const Ima
     const int64_t top = tile.row.low[i], bottom = tile.row.high[i];
     const int64_t left = tile.column.low[i], right = tile.column.high[i];
     const T down = static_cast<T>(tile.row.weight[i]), after = static_cast<T>(tile.column.weight[i]);
-    const bool alone = kChannels == 3 && (i + 1 == count || bottom * pitch + right * kChannels >= end ||
-                                          top * pitch + left * kChannels >= end);
+    // Where places wrap around, the last row may be above and the first below.
+    const int64_t furthest = max_of(top, bottom) * pitch + max_of(left, right) * kChannels;
+    const bool alone = kChannels == 3 && (i + 1 == count || furthest >= end);
     if ((top | bottom | left | right) < 0 || alone) {
       warp_pixel(x, y, tile, i, w, down, after);
       continue;
