@@ -7,7 +7,7 @@ import hashlib
 import os
 import tempfile
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -111,21 +111,29 @@ class FileDataset:
         raise FileNotFoundError(self._how_to_get(self._places(), reasons or ["no mirror is known"]))
 
 
-def _fetch(url: str) -> bytes:
-    """The bytes at a URL, with a progress bar."""
-    parts, total = [], 0
+def parts_of(url: str) -> Iterator[bytes]:
+    """The bytes at a URL as they come, with a progress bar. Raises OSError where they end too early."""
+    total = 0
     with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
         length = response.headers.get("Content-Length", "")
         expected = int(length) if length.isdigit() else None
         with tqdm(total=expected, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[-1]) as bar:
             while part := response.read(CHUNK_BYTES):
-                parts.append(part)
                 total += len(part)
                 bar.update(len(part))
-                if total > LARGEST_DOWNLOAD:
-                    raise OSError(f"more than {LARGEST_DOWNLOAD} bytes")
+                yield part
     if expected is not None and total < expected:
         raise OSError(f"the connection ended after {total} of {expected} bytes")
+
+
+def _fetch(url: str) -> bytes:
+    """All bytes at a URL, if they are not too many."""
+    parts, total = [], 0
+    for part in parts_of(url):
+        parts.append(part)
+        total += len(part)
+        if total > LARGEST_DOWNLOAD:
+            raise OSError(f"more than {LARGEST_DOWNLOAD} bytes")
     return b"".join(parts)
 
 

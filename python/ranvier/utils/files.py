@@ -9,14 +9,11 @@ import secrets
 import shutil
 import tarfile
 import urllib.parse
-import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from ranvier.datasets._files import CHUNK_BYTES, TIMEOUT_SECONDS
+from ranvier.datasets._files import CHUNK_BYTES, parts_of
 
 
 def _hasher(algorithm: str, expected: str) -> Any:
@@ -36,16 +33,10 @@ def hash_of(path: Path, algorithm: str, expected: str) -> str:
 
 
 def _download(origin: str, target: Path) -> None:
-    """The bytes at a URL, streamed into ``target``, with a progress bar. Raises OSError where they end too early."""
-    with urllib.request.urlopen(origin, timeout=TIMEOUT_SECONDS) as response, open(target, "xb") as file:
-        length = response.headers.get("Content-Length", "")
-        expected = int(length) if length.isdigit() else None
-        with tqdm(total=expected, unit="B", unit_scale=True, desc=origin.rsplit("/", 1)[-1]) as bar:
-            while part := response.read(CHUNK_BYTES):
-                file.write(part)
-                bar.update(len(part))
-        if expected is not None and file.tell() < expected:
-            raise OSError(f"the connection ended after {file.tell()} of {expected} bytes")
+    """The bytes at a URL, streamed into ``target``. Raises OSError where they end too early."""
+    with open(target, "xb") as file:
+        for part in parts_of(origin):
+            file.write(part)
         file.flush()
         os.fsync(file.fileno())
 
