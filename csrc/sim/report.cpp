@@ -69,8 +69,8 @@ std::string described(const Run& run) {
                          : options.schedule == Schedule::Reverse ? "reverse"
                                                                  : message("random, seed ", options.seed);
   const Size3 grid = run.launch.grid, block = run.launch.block;
-  return message(kernel_name(run.launch.kernel), ": ", run.failure, " [grid ", coordinates(grid), ", blocks of ",
-                 coordinates(block), ", block ", coordinates(run.block_index), ", schedule ", schedule, "]");
+  return message(run.kernel, ": ", run.failure, " [grid ", coordinates(grid), ", blocks of ", coordinates(block),
+                 ", block ", coordinates(run.block_index), ", schedule ", schedule, "]");
 }
 
 const void* place_of(Site site) {

@@ -4,6 +4,7 @@
 // bug that the checks of memory.cpp find in every order; the order only makes wrong *results* show.
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <mutex>
 
@@ -97,7 +98,7 @@ class Scheduling {
   }
 
   void barrier(Lane& lane, Site site) {
-    if (at_barrier_ > 0 && (barrier_site_.line != site.line || std::string(barrier_site_.file) != site.file)) {
+    if (at_barrier_ > 0 && (barrier_site_.line != site.line || std::strcmp(barrier_site_.file, site.file) != 0)) {
       fail(message("divergent barrier: ", where(run_, lane), " is at the __syncthreads() of ", at(site),
                    ", others of its block at that of ", at(barrier_site_)));
     }
@@ -241,6 +242,7 @@ std::string execute(const Launch& launch) {
   std::lock_guard<std::mutex> lock(launch_mutex());
   Run run{};
   run.launch = launch;
+  run.kernel = kernel_name(launch.kernel);
   run.options = options();
   run.random = run.options.seed;
   Scheduling scheduling(run);

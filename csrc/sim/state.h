@@ -70,6 +70,7 @@ struct Options {
 
 struct Run {  // the launch under way
   Launch launch;
+  std::string kernel;  // its name
   Options options;
   Context scheduler;
   std::vector<Lane> lanes;

@@ -97,10 +97,9 @@ void trace(const Run& run, std::uintptr_t address, unsigned bytes, Kind kind, bo
 void flush_trace(Run& run) {
   if (!run.options.trace) return;
   Trace& t = traces();
-  const std::string name = kernel_name(run.launch.kernel);
   for (const auto& [key, request] : t.requests) {
-    Line& line = t.lines[{name, key.place, request.write}];
-    if (line.requests == 0) line.kernel = name, line.place = key.place;
+    Line& line = t.lines[{run.kernel, key.place, request.write}];
+    if (line.requests == 0) line.kernel = run.kernel, line.place = key.place;
     line.shared = request.shared;
     line.write = request.write;
     ++line.requests;
@@ -114,7 +113,7 @@ void flush_trace(Run& run) {
 
 void count_block(const Run& run) {
   if (!run.options.trace) return;
-  Counted& counted = traces().kernels[kernel_name(run.launch.kernel)];
+  Counted& counted = traces().kernels[run.kernel];
   counted.blocks += 1;
   counted.launches += run.first_block ? 1 : 0;
   counted.threads += run.lanes.size();

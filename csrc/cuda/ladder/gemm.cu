@@ -2,7 +2,7 @@
 // cores.
 //
 // What limits each step is counted, not guessed: `rv.sim.trace()` prints sectors and wavefronts of every line below, on
-// any machine; docs/ladder-cuda-gemm.md tells the story. The steps are those of Boehm's "How to Optimize a CUDA Matmul
+// any machine (docs/simulator.md). The steps are those of Boehm's "How to Optimize a CUDA Matmul
 // Kernel" (2022), and the sizes are those that an A100 likes.
 #include "cuda/cuda.h"
 #include "cuda/ladder/ladder.h"
