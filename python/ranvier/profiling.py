@@ -16,6 +16,7 @@ from ranvier.counts import bytes_moved, flops_of, is_kernel
 from ranvier.layers.layer import Layer
 from ranvier.layers.operation import Operation
 from ranvier.models.replay import Replay
+from ranvier.saving.file import write_atomically
 
 if TYPE_CHECKING:
     from ranvier.bench.machine import Ceilings
@@ -218,9 +219,8 @@ class profiler:
         return {"traceEvents": sorted(events, key=lambda e: (e["ts"], -e["dur"])), "displayTimeUnit": "ms"}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes ``trace()`` as JSON."""
-        with open(path, "w") as file:
-            json.dump(self.trace(), file)
+        """Writes ``trace()`` as JSON, whole or not at all."""
+        write_atomically(os.fspath(path), [json.dumps(self.trace()).encode()])
 
 
 def _subclasses(kind: Any) -> Iterator[Any]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import tempfile
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -97,6 +95,8 @@ class FileDataset:
         )
 
     def _download(self, file: File, mirrors: Sequence[str]) -> Any:
+        from ranvier.saving.file import write_atomically  # which itself needs what imports this
+
         reasons = []
         for mirror in mirrors:
             url = f"{mirror.rstrip('/')}/{file.stored}"
@@ -106,7 +106,9 @@ class FileDataset:
             except (OSError, CorruptFileError, ValueError) as error:  # ValueError: not a URL
                 reasons.append(f"{url}: {error}")
                 continue
-            _write_safely(self._cache() / file.stored, data)
+            target = self._cache() / file.stored
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(str(target), [data])
             return parsed
         raise FileNotFoundError(self._how_to_get(self._places(), reasons or ["no mirror is known"]))
 
@@ -135,19 +137,3 @@ def _fetch(url: str) -> bytes:
         if total > LARGEST_DOWNLOAD:
             raise OSError(f"more than {LARGEST_DOWNLOAD} bytes")
     return b"".join(parts)
-
-
-def _write_safely(target: Path, data: bytes) -> None:
-    """Under a temporary name, synced, then renamed: the file is there whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
