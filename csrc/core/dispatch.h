@@ -18,6 +18,7 @@
 #include "core/error.h"
 #include "core/kernel_table.h"
 #include "core/recording.h"
+#include "cuda/table.h"
 
 namespace ranvier {
 
@@ -26,9 +27,20 @@ inline const KernelTable* kernels_for(const char* op, Device device) {
   switch (device.kind) {
     case DeviceKind::Cpu: return &cpu_kernels();
     case DeviceKind::Reference: return nullptr;
+    case DeviceKind::Sim: return &sim_kernels();
     default: break;
   }
   throw DeviceError(message(op, ": no kernels for device ", device_name(device), " in this build"));
+}
+
+// body(table of the device, more...); a kernel that the table lacks becomes a DeviceError.
+template <typename Body, typename... More>
+void call_kernels(const char* op, Device device, Body& body, More... more) {
+  try {
+    body(*kernels_for(op, device), more...);
+  } catch (const NoKernel&) {
+    throw DeviceError(message(op, ": no kernel for device ", device_name(device), " yet"));
+  }
 }
 
 // For ops on float32 and float64.
@@ -38,9 +50,9 @@ void dispatch(const char* op, const Array& array, Body body) {
   if (kernels_for(op, device) == nullptr) return;
   switch (array.dtype()) {
     case DType::Float32:
-      return run(op, [op, device, body = std::move(body)]() mutable { body(*kernels_for(op, device), float{}); });
+      return run(op, [op, device, body = std::move(body)]() mutable { call_kernels(op, device, body, float{}); });
     case DType::Float64:
-      return run(op, [op, device, body = std::move(body)]() mutable { body(*kernels_for(op, device), double{}); });
+      return run(op, [op, device, body = std::move(body)]() mutable { call_kernels(op, device, body, double{}); });
     default: break;
   }
   throw TypeError(message(op, ": expected float32 or float64 but got ", dtype_name(array.dtype())));
@@ -51,7 +63,7 @@ template <typename Body>
 void dispatch_untyped(const char* op, const Array& array, Body body) {
   const Device device = array.device();
   if (kernels_for(op, device) == nullptr) return;
-  run(op, [op, device, body = std::move(body)]() mutable { body(*kernels_for(op, device)); });
+  run(op, [op, device, body = std::move(body)]() mutable { call_kernels(op, device, body); });
 }
 
 }  // namespace ranvier

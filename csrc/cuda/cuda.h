@@ -10,11 +10,15 @@
 
 #include "sim/cuda.h"
 
+#define RANVIER_GPU on_sim  // the namespace of kernels: those of the simulator and of a GPU live in one library
+
 #else
 
 #include <cuda_runtime.h>
 
 #include "core/error.h"
+
+#define RANVIER_GPU on_cuda
 
 #define DYNAMIC_SHARED(T, name)                            \
   extern __shared__ __align__(16) unsigned char name##_[]; \

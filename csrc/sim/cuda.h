@@ -5,6 +5,8 @@
 // take such a copy of a template for the whole program.
 #pragma once
 
+#include <math.h>  // functions of float and double in the global namespace, as in CUDA
+
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -174,6 +176,9 @@ inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 inline double rsqrt(double x) { return 1.0 / std::sqrt(x); }
 inline unsigned __umulhi(unsigned a, unsigned b) {
   return static_cast<unsigned>((static_cast<std::uint64_t>(a) * b) >> 32);
+}
+inline std::uint64_t __umul64hi(std::uint64_t a, std::uint64_t b) {
+  return static_cast<std::uint64_t>((static_cast<unsigned __int128>(a) * b) >> 64);
 }
 template <typename T>
 inline T __ldg(const T* p) {

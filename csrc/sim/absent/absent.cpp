@@ -1,6 +1,7 @@
 // What stands for the simulator where there is none: no array can be made on device `sim`, so nothing else is asked.
 #include "core/error.h"
 #include "cuda/ladder/ladder.h"
+#include "cuda/table.h"
 #include "sim/arrays.h"
 #include "sim/report.h"
 #include "sim/trace.h"
@@ -11,6 +12,8 @@ const CudaLadders& sim_ladders() {
   static const CudaLadders none{};
   return none;
 }
+
+const KernelTable& sim_kernels() { throw DeviceError("device 'sim': the simulator needs Linux"); }
 
 namespace sim {
 

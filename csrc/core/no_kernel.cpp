@@ -1,0 +1,7 @@
+#include "cuda/table.h"
+
+namespace ranvier {
+
+void throw_no_kernel() { throw NoKernel{}; }
+
+}  // namespace ranvier

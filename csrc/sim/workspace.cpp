@@ -1,0 +1,25 @@
+// The host side of kernels on the simulator: what csrc/cuda/launch.h asks for. Device memory is host memory that the
+// simulator has been told of.
+#include <cstring>
+
+#include "core/allocator.h"
+#include "cuda/launch.h"
+#include "sim/arrays.h"
+
+namespace ranvier::on_sim {
+
+void* current_stream() { return nullptr; }
+
+Workspace::Workspace(std::size_t bytes) : data_(allocate(bytes)), bytes_(bytes) { sim::add_array(data_, bytes); }
+
+Workspace::Workspace(const void* from_host, std::size_t bytes) : Workspace(bytes) {
+  std::memcpy(data_, from_host, bytes);
+  sim::written_by_host(data_);
+}
+
+Workspace::~Workspace() {
+  sim::remove_array(data_);
+  deallocate(data_, bytes_);
+}
+
+}  // namespace ranvier::on_sim

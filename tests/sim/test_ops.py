@@ -1,0 +1,123 @@
+"""The op specs on the simulator: small calls, within the bounds that the CPU has to keep, and the same bits under
+every schedule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+import ranvier as rv
+from tests.ops.test_specs import assert_within, select
+from tests.opspec import Call, OpSpec, output_gradients, run, run_backward, seeds
+
+SCHEDULES = ("forward", "reverse", "random")
+
+# Specs that need a kernel that is still missing: it says so. Each line may only shrink.
+ABSENT = """
+    relu leaky_relu leaky_relu_steep elu elu_alpha selu gelu gelu_exact silu softplus sigmoid tanh threshold
+    threshold_open softmax log_softmax sum_to_shape
+    conv2d conv2d_winograd conv2d_transpose matmul dense einsum embedding group_norm layer_norm
+    add subtract multiply divide power maximum minimum where
+    softmax_cross_entropy softmax_cross_entropy_weights sigmoid_cross_entropy mean_squared_error mean_absolute_error
+    huber max_pool2d avg_pool2d global_max_pool2d global_avg_pool2d
+    lstm lstm_cell gru gru_cell simple_rnn simple_rnn_cell
+    sum mean max min prod var std logsumexp norm argmax argmin any all
+    transpose broadcast_to tile repeat pad flip take scatter_add one_hot ones_like full concatenate stack get_item split
+    batch_norm_training batch_norm_inference sgd_step adagrad_step adadelta_step rmsprop_step adam_step nadam_step
+    adamax_step lamb_step lion_step ftrl_step blend_step affine_transform affine_transform_of_bytes
+""".split()  # noqa: SIM905
+
+MOST_ELEMENTS = 1500  # of a call's arrays together: a watched access takes 20 ns
+some_examples = settings(max_examples=2, phases=(Phase.generate,))
+
+
+def present(spec: OpSpec) -> bool:
+    return spec.name.replace(" with ", " ").replace(" ", "_") not in ABSENT
+
+
+# The shapes that a path of the CPU needs are too large to be watched.
+TOO_LARGE = ("conv2d_winograd",)
+
+
+def small(call: Call) -> bool:
+    return sum(np.size(v) for v in call.arrays.values() if v is not None) <= MOST_ELEMENTS
+
+
+def under_every_schedule(compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """What ``compute`` gives, whatever the order of threads and blocks."""
+    found = []
+    for schedule in SCHEDULES:
+        with rv.sim.options(schedule=schedule, seed=3):
+            found.append(compute())
+    for other in found[1:]:
+        for name, ours in other.items():
+            np.testing.assert_array_equal(ours, found[0][name], err_msg=f"{name} depends on the schedule")
+    return found[0]
+
+
+@pytest.mark.parametrize("spec", select(present))
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@some_examples
+@given(data=st.data())
+def test_forward(spec: OpSpec, dtype: str, data: Any) -> None:
+    call = data.draw(spec.calls.filter(small)).rounded(dtype)
+    expected = run(spec.op, call, "float64", "reference")
+    bounds = spec.bound(call, expected, float(np.finfo(dtype).eps))
+    outputs = under_every_schedule(lambda: {str(i): o for i, o in enumerate(run(spec.op, call, dtype, "sim"))})
+    for (i, ours), right, bound in zip(outputs.items(), expected, bounds, strict=True):
+        assert_within(ours, right, bound, f"{spec.name} output {i} on sim")
+    for check in spec.properties:
+        check(call, list(outputs.values()))
+
+
+@pytest.mark.parametrize("spec", select(lambda s: s.gradients and present(s)))
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@some_examples
+@given(data=st.data(), seed=seeds)
+def test_gradient(spec: OpSpec, dtype: str, data: Any, seed: int) -> None:
+    assert spec.gradient_bound is not None
+    call = data.draw(spec.calls.filter(small)).rounded(dtype)
+    dys = [d.astype(dtype) for d in output_gradients(spec.op, call, seed)]
+    expected = run_backward(spec.op, call, spec.gradients, dys, "float64", "reference")
+    wide = [d.astype(np.float64) for d in dys]
+    bounds = spec.gradient_bound(call, wide, expected, float(np.finfo(dtype).eps))
+    found = under_every_schedule(lambda: run_backward(spec.op, call, spec.gradients, dys, dtype, "sim"))
+    for name, ours in found.items():
+        assert_within(ours, expected[name], bounds[name], f"{spec.name} d{name} on sim")
+
+
+@pytest.mark.parametrize("spec", select(lambda s: s.nan and present(s)))
+@some_examples
+@given(data=st.data(), special=st.sampled_from([np.nan, np.inf, -np.inf]))
+def test_nan_and_inf_travel(spec: OpSpec, data: Any, special: float) -> None:
+    call = data.draw(spec.calls.filter(small))
+    name = next((k for k, v in call.arrays.items() if v is not None and np.asarray(v).dtype.kind == "f"), None)
+    if name is None or np.size(call.arrays[name]) == 0:
+        return
+    values = np.array(call.arrays[name])
+    values.flat[data.draw(st.integers(0, values.size - 1))] = special
+    spoiled = Call({**call.arrays, name: values}, call.options)
+    expected = run(spec.op, spoiled, "float64", "reference")
+    for ours, right in zip(run(spec.op, spoiled, "float64", "sim"), expected, strict=True):
+        np.testing.assert_array_equal(np.isnan(ours), np.isnan(right), err_msg=f"NaN of {spec.name}")
+        if right.dtype.kind == "f":
+            np.testing.assert_array_equal(np.isinf(ours), np.isinf(right), err_msg=f"Inf of {spec.name}")
+
+
+@pytest.mark.parametrize("spec", select(lambda s: not present(s) and s.name not in TOO_LARGE))
+@settings(max_examples=1, phases=(Phase.generate,))
+@given(data=st.data())
+def test_what_is_absent_says_so(spec: OpSpec, data: Any) -> None:
+    """A kernel that is missing is a DeviceError that names op and device; nothing else goes wrong."""
+    call = data.draw(spec.calls.filter(small))
+    try:
+        run(spec.op, call, "float32", "sim")
+        run_backward(spec.op, call, spec.gradients, output_gradients(spec.op, call, 1), "float32", "sim")
+    except rv.DeviceError as error:
+        assert re.search(r"^\w.*: no kernel for device sim yet$", str(error)), error
