@@ -86,6 +86,13 @@ def test_replay_trains_as_eager_does(build: Any, how: str) -> None:
         lambda: rv.optimizers.Adam(gradient_accumulation_steps=3, clipnorm=0.5),
         lambda: rv.optimizers.SGD(use_ema=True, ema_overwrite_frequency=4, weight_decay=0.1, loss_scale_factor=4.0),
         lambda: rv.optimizers.Muon(gradient_accumulation_steps=2, use_ema=True),
+        lambda: rv.optimizers.ScheduleFreeAdamW(warmup_steps=5),
+        lambda: rv.optimizers.LossScaleOptimizer(rv.optimizers.SGD(momentum=0.9), dynamic_growth_steps=3),
+        lambda: rv.optimizers.MultiOptimizer(
+            rv.optimizers.OptimizerMap(
+                rv.optimizers.Adam(gradient_accumulation_steps=3), {".*bias": rv.optimizers.SGD(use_ema=True)}
+            )
+        ),
     ],
     ids=lambda f: f.__name__,
 )
@@ -102,6 +109,26 @@ def test_every_optimizer_replays_as_it_steps(make: Any) -> None:
     steady = [text for step, text in info.items() if "starts means" not in step]
     assert steady and all(text.startswith("replayed") for text in steady), info
     for eager, replayed in zip(*kernels, strict=True):
+        np.testing.assert_array_equal(eager, replayed)
+
+
+def test_loss_scaling_decides_anew_in_each_replayed_step() -> None:
+    """A batch with an infinity halves the scale and leaves the rest as it was; the others train."""
+    kernels = []
+    for jit in (False, "auto"):
+        rv.utils.set_random_seed(7)
+        model, x, y, loss, _ = dense()
+        x = x[:64].copy()
+        x[40, 0] = np.inf
+        optimizer = rv.optimizers.LossScaleOptimizer(rv.optimizers.Adam(0.01), 2.0**10, dynamic_growth_steps=3)
+        model.compile(optimizer, loss, jit_compile=jit)
+        model.fit(x, y[:64], batch_size=8, epochs=3, shuffle=False, verbose=0)
+        kernels.append([v.numpy().copy() for v in model.variables + optimizer.variables])
+        assert int(optimizer.iterations) == 21  # of 24: one batch in eight was left out
+        assert float(optimizer.dynamic_scale) == 2.0 ** (10 + 5 - 3)
+    assert any("replayed" in text for text in model.replay_info().values())
+    for eager, replayed in zip(*kernels, strict=True):
+        assert np.isfinite(replayed).all()
         np.testing.assert_array_equal(eager, replayed)
 
 

@@ -1,9 +1,7 @@
-"""The optimizer classes: the course's figures, Keras 3 and the reference over many steps, state and arguments."""
+"""The optimizer classes: the course's figures, state, names and arguments."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,127 +9,7 @@ import pytest
 
 import ranvier as rv
 from ranvier import optimizers
-
-OPTIMIZERS = [
-    ("SGD", {"learning_rate": 0.1}),
-    ("SGD", {"learning_rate": 0.1, "momentum": 0.9}),
-    ("SGD", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True}),
-    ("Adagrad", {"learning_rate": 0.1}),
-    ("Adadelta", {"learning_rate": 1.0}),
-    ("RMSprop", {"learning_rate": 0.01}),
-    ("RMSprop", {"learning_rate": 0.01, "momentum": 0.5, "centered": True}),
-    ("Adam", {"learning_rate": 0.01}),
-    ("Adam", {"learning_rate": 0.01, "amsgrad": True, "epsilon": 1e-3}),
-    ("AdamW", {"learning_rate": 0.01, "weight_decay": 0.1}),
-    ("Nadam", {"learning_rate": 0.01}),
-    ("Nadam", {"learning_rate": 0.1, "beta_1": 0.5, "epsilon": 1e-3}),
-    ("Adamax", {"learning_rate": 0.01}),
-    ("Lamb", {"learning_rate": 0.01}),
-    ("Lion", {"learning_rate": 0.01}),
-    ("Ftrl", {"learning_rate": 0.1}),
-    (
-        "Ftrl",
-        {
-            "learning_rate": 0.1,
-            "learning_rate_power": -0.3,
-            "l1_regularization_strength": 0.1,
-            "l2_regularization_strength": 0.1,
-            "l2_shrinkage_regularization_strength": 0.01,
-            "beta": 0.2,
-        },
-    ),
-    ("Adafactor", {"learning_rate": 0.1}),
-    ("Adafactor", {"learning_rate": 0.5, "relative_step": False, "clip_threshold": 0.5}),
-    ("Muon", {"learning_rate": 0.01}),
-    ("Muon", {"learning_rate": 0.01, "nesterov": False, "rms_rate": None, "adam_lr_ratio": 0.5}),
-]
-LIMITS = [{}, {"clipnorm": 0.5}, {"clipvalue": 0.3}, {"global_clipnorm": 0.7, "weight_decay": 0.01}]
-STEPS = 20
-
-every_optimizer = pytest.mark.parametrize(("name", "options"), OPTIMIZERS, ids=lambda v: str(v))
-
-
-def keras_torch() -> Any:
-    """Keras 3 on PyTorch, or a skip that says what is missing."""
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    return pytest.importorskip("keras", reason="compares with Keras 3, which is not installed")
-
-
-def trajectory(module: Any, make: Any, name: str, options: dict[str, Any], tensor: Any = rv.Tensor) -> np.ndarray:
-    """Where three variables stand after each of 20 steps of gradients that do not depend on them, in float64."""
-    rng = np.random.default_rng(3)
-    names = ("kernel", "bias", "embeddings")
-    variables = [
-        make(rng.normal(size=s), dtype="float64", name=n) for s, n in zip(((5, 3), (7,), (2, 3)), names, strict=True)
-    ]
-    options = dict(options)
-    if isinstance(rate := options.get("learning_rate"), tuple):
-        options["learning_rate"] = getattr(module.schedules, rate[0])(*rate[1:])
-    spared = options.pop("spared", None)
-    optimizer = getattr(module, name)(**options)
-    if spared:
-        optimizer.exclude_from_weight_decay(var_names=[spared])
-    places = []
-    for _ in range(STEPS):
-        gradients = [rng.normal(size=tuple(v.shape)) for v in variables]
-        optimizer.apply_gradients(zip([tensor(g) for g in gradients], variables, strict=True))
-        places.append(np.concatenate([to_numpy(v).ravel() for v in variables]))
-    optimizer.finalize_variable_values(variables)
-    places.append(np.concatenate([to_numpy(v).ravel() for v in variables]))
-    return np.array(places)
-
-
-def to_numpy(variable: Any) -> np.ndarray:
-    value = variable.numpy() if isinstance(variable, rv.Tensor) else variable.value.detach().numpy()
-    return np.array(value)
-
-
-@pytest.fixture
-def keras64() -> Iterator[Any]:
-    """Keras 3 in float64, its learning rates too."""
-    keras = keras_torch()
-    before = keras.config.floatx()
-    keras.config.set_floatx("float64")
-    yield keras
-    keras.config.set_floatx(before)
-
-
-# What all optimizers take beside their own options.
-SHARED: list[dict[str, Any]] = [
-    {},
-    {"clipvalue": 0.3, "use_ema": True, "ema_momentum": 0.9},
-    {"use_ema": True, "ema_overwrite_frequency": 3, "weight_decay": 0.1, "spared": "bias"},
-    {"gradient_accumulation_steps": 3, "clipnorm": 0.5},
-    {"gradient_accumulation_steps": 2, "use_ema": True, "ema_overwrite_frequency": 4},
-    {
-        "learning_rate": ("CosineDecay", 0.1, 30),
-        "loss_scale_factor": 8.0,
-        "global_clipnorm": 0.1,
-        "weight_decay": 0.01,
-    },
-]
-
-
-@every_optimizer
-@pytest.mark.parametrize("more", SHARED, ids=str)
-def test_keras_takes_the_same_steps(keras64: Any, name: str, options: dict[str, Any], more: dict[str, Any]) -> None:
-    """To float64's roundings, where Keras does not fall back to float32 on the way (norms, schedules, two of them)."""
-    both = {**options, **more}
-    ours = trajectory(optimizers, rv.Variable, name, both)
-    theirs = trajectory(keras64.optimizers, keras64.Variable, name, both, keras64.ops.convert_to_tensor)
-    single = name in ("Adafactor", "Muon") or "clipnorm" in more or "global_clipnorm" in more
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 if single else 1e-9)
-
-
-@every_optimizer
-@pytest.mark.parametrize("limits", LIMITS, ids=str)
-def test_reference_takes_the_same_steps(name: str, options: dict[str, Any], limits: dict[str, float]) -> None:
-    both = {**limits, **options}
-    ours = trajectory(optimizers, rv.Variable, name, both)
-    with rv.device("reference"):
-        reference = trajectory(optimizers, rv.Variable, name, both)
-    np.testing.assert_allclose(ours, reference, rtol=1e-12, atol=1e-13)
-
+from tests.optimizers.table import OPTIMIZERS, every_optimizer
 
 # --- the course ------------------------------------------------------------------------------------------
 
@@ -207,29 +85,6 @@ def test_an_optimizer_of_ones_own_has_what_all_have() -> None:
         optimizers.Optimizer(0.1).apply([rv.Tensor([1.0])], [rv.Variable([1.0])])
 
 
-def test_loss_scaling_as_in_keras() -> None:
-    keras = keras_torch()
-    gradients = [1.0, np.inf, 2.0, 3.0, np.nan, 1.0, 1.0]
-    found = []
-    for module, make, tensor in (
-        (optimizers, rv.Variable, rv.Tensor),
-        (keras.optimizers, keras.Variable, keras.ops.convert_to_tensor),
-    ):
-        w = make(np.ones(2, "float32"))
-        inner = module.SGD(0.5, momentum=0.5)
-        optimizer = module.LossScaleOptimizer(inner, initial_scale=8.0, dynamic_growth_steps=2)
-        scales = []
-        for gradient in gradients:
-            optimizer.apply([tensor(np.full(2, gradient, "float32"))], [w])
-            scales.append(float(optimizer.dynamic_scale.numpy()))
-        found.append((to_numpy(w).tolist(), scales, int(optimizer.iterations), float(optimizer.scale_loss(2.0))))
-    assert found[0] == found[1]
-    config = optimizers.serialize(optimizers.LossScaleOptimizer(optimizers.Adam(0.25), 4.0))
-    assert float(optimizers.deserialize(config).learning_rate) == 0.25
-    with pytest.raises(ValueError, match="does not take clipnorm: set it on the inner_optimizer"):
-        optimizers.LossScaleOptimizer(optimizers.SGD(), clipnorm=1.0)
-
-
 def test_fit_ends_with_the_means_of_the_weights() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(32, 3)).astype("float32"), rng.normal(size=(32, 1)).astype("float32")
@@ -283,19 +138,6 @@ def test_saved_state_continues_bit_for_bit(name: str, options: dict[str, Any]) -
         return w.numpy().copy()
 
     np.testing.assert_array_equal(run(3), run(None))
-
-
-def test_variables_are_those_of_keras_in_its_order() -> None:
-    keras = keras_torch()
-    shapes = [(2, 3), (3,)]
-    for name, options in OPTIMIZERS:
-        ours, theirs = getattr(optimizers, name)(**options), getattr(keras.optimizers, name)(**options)
-        ours.build([rv.Variable(np.zeros(s, "float32"), name=f"v{i}") for i, s in enumerate(shapes)])
-        theirs.build([keras.Variable(np.zeros(s, "float32"), name=f"v{i}") for i, s in enumerate(shapes)])
-        expected = theirs.variables[:-1] if name == "Nadam" else theirs.variables  # its product follows from the step
-        assert [tuple(v.shape) for v in ours.variables] == [tuple(v.shape) for v in expected]
-        placeholders = name == "Adafactor"  # which Keras does not count among its own
-        assert placeholders or [v.name for v in ours.variables] == [v.name for v in expected]
 
 
 def test_configuration_comes_back() -> None:
@@ -383,61 +225,58 @@ def test_a_step_invalidates_the_tape() -> None:
         y.backward()
 
 
-# --- the ops ---------------------------------------------------------------------------------------------
+# --- several optimizers ----------------------------------------------------------------------------------
 
 
-def test_shared_memory_is_refused() -> None:
-    p, g = rv.Tensor(np.ones(4)), rv.Tensor(np.ones(4))
-    with pytest.raises(ValueError, match=r"parameters\[1\] shares memory with parameters\[0\]"):
-        rv.ops.sgd_step([p, p], [g, g], learning_rate=0.1)
-    with pytest.raises(ValueError, match="shares memory with"):
-        rv.ops.sgd_step([p], [g], [p], learning_rate=0.1)
-    with pytest.raises(ValueError, match="shares memory with"):
-        rv.ops.sgd_step([p], [p.detach()], learning_rate=0.1)
-    rv.ops.sgd_step([p, rv.Tensor(np.ones(4))], [g, g], learning_rate=0.1)  # reading twice is fine
-    assert (p.numpy() == 0.9).all()
+def two_optimizers() -> Any:
+    chosen = optimizers.OptimizerMap(optimizers.SGD(0.5, name="slow"))
+    chosen["last/.*"] = optimizers.Adam(0.25, name="fast")
+    return optimizers.MultiOptimizer(chosen)
 
 
-def test_read_only_parameters_are_refused() -> None:
-    values = np.ones(3)
-    values.setflags(write=False)
-    frozen = rv.tensor.wrap(rv._core.Array.from_numpy(values, copy=False))
-    with pytest.raises(ValueError, match=r"sgd_step: parameters\[0\] is read-only"):
-        rv.ops.sgd_step([frozen], [rv.Tensor(np.ones(3))], learning_rate=0.1)
-
-
-def test_no_parameters_is_no_step() -> None:
-    rv.ops.adam_step([], [], [], [], learning_rate=0.1, iteration=1)
-
-
-def test_nan_gradients_are_not_hidden_by_clipping() -> None:
-    for limit in ("clipnorm", "clipvalue", "global_clipnorm"):
-        a, b = rv.Tensor([1.0, 1.0]), rv.Tensor([1.0])
-        rv.ops.sgd_step([a, b], [rv.Tensor([np.nan, 1.0]), rv.Tensor([1.0])], learning_rate=0.1, **{limit: 1.0})
-        assert np.isnan(a.numpy()[0])
-        assert np.isnan(b.numpy()[0]) == (limit == "global_clipnorm")
-
-
-def test_centred_rmsprop_survives_a_constant_gradient() -> None:
-    """s - a^2 is a difference of equals in the end; rounding must not take it below zero."""
-    p, g, v, a = (rv.Tensor(np.full(5, x, "float32")) for x in (0.0, 1234.567, 0.0, 0.0))
-    for _ in range(300):
-        rv.ops.rmsprop_step([p], [g], [v], None, [a], learning_rate=1e-6)
-    assert np.isfinite(p.numpy()).all()
-
-
-@pytest.mark.parametrize("limit", [{"global_clipnorm": 0.1}, {"clipnorm": 0.1}])
-def test_threads_do_not_change_bits(limit: dict[str, float]) -> None:
+def test_several_optimizers_train_save_and_come_back(tmp_path: Any) -> None:
     rng = np.random.default_rng(0)
-    shapes = [(100_003,), (17,), (300, 301)]
-    start = [rng.normal(size=s).astype("float32") for s in shapes]
-    gradients = [rv.Tensor(rng.normal(size=s).astype("float32")) for s in shapes]
-    results = []
-    for threads in (1, 2):
-        rv.set_num_threads(threads)
-        p, m, v = ([rv.Tensor(x * k) for x in start] for k in (1, 0, 0))
-        for t in range(1, 4):
-            rv.ops.adam_step(p, gradients, m, v, learning_rate=0.1, iteration=t, **limit)
-        results.append(p)
-    for one, two in zip(*results, strict=True):
-        np.testing.assert_array_equal(one.numpy(), two.numpy())
+    x, y = rng.normal(size=(32, 3)).astype("float32"), rng.normal(size=(32, 2)).astype("float32")
+    layers = [rv.Input((3,)), rv.layers.Dense(4, name="first"), rv.layers.Dense(2, name="last")]
+    model = rv.Sequential(layers)
+    model.compile(two_optimizers(), "mse")
+    model.fit(x, y, epochs=3, verbose=0)
+    assert any("replayed" in text for text in model.replay_info().values())
+    assert [o.name for o in model.optimizer.optimizers] == ["fast", "slow"]
+    assert [int(o.iterations) for o in model.optimizer.optimizers] == [3, 3]
+    model.save(tmp_path / "model.rv")
+    again = rv.saving.load_model(tmp_path / "model.rv")
+    for each in (model, again):
+        each.fit(x, y, epochs=2, verbose=0, shuffle=False)
+    for a, b in zip(
+        model.variables + model.optimizer.variables, again.variables + again.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: two_optimizers().learning_rate, AttributeError, "each of its optimizers has one"),
+        (lambda: setattr(two_optimizers(), "learning_rate", 0.1), AttributeError, "set that of one of its optimizers"),
+        (lambda: optimizers.OptimizerMap("sgd"), TypeError, "default_optimizer must be an optimizer, got 'sgd'"),
+        (lambda: optimizers.OptimizerMap(optimizers.SGD(), {"a": "adam"}), ValueError, "expected an optimizer"),
+        (
+            lambda: optimizers.OptimizerMap(optimizers.SGD(), {"a": two_optimizers()}),
+            ValueError,
+            "a MultiOptimizer cannot be one of its optimizers",
+        ),
+        (
+            lambda: optimizers.OptimizerMap(optimizers.SGD(), {"a.*": optimizers.SGD(), ".*b": optimizers.SGD()})["ab"],
+            ValueError,
+            "'ab' has several optimizers: 'a.*' and '.*b' match it",
+        ),
+        (lambda: optimizers.MultiOptimizer(lambda v: None).build([rv.Variable([1.0])]), ValueError, "got None"),
+        (lambda: optimizers.MultiOptimizer(lambda v: None).get_config(), ValueError, "use OptimizerMap"),
+        (lambda: optimizers.ScheduleFreeAdamW(beta_1=0.0), ValueError, "beta_1 must be above 0"),
+    ],
+)
+def test_refused_combinations(call: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error) as caught:
+        call()
+    assert words in str(caught.value)

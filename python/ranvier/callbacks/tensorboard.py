@@ -120,7 +120,8 @@ class TensorBoard(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         logs = logs or {}
         training = {f"epoch_{name}": value for name, value in logs.items() if not name.startswith("val_")}
-        training["epoch_learning_rate"] = float(self.model.optimizer.learning_rate)
+        if hasattr(self.model.optimizer, "learning_rate"):  # a MultiOptimizer has several
+            training["epoch_learning_rate"] = float(self.model.optimizer.learning_rate)
         if self.write_steps_per_second:
             training["epoch_steps_per_second"] = (self._step - self._first) / (time.perf_counter() - self._began)
         self._scalars("train", epoch, training)

@@ -7,13 +7,15 @@ from typing import Any
 from ranvier import schedules as schedules
 from ranvier._names import unknown
 from ranvier.optimizers.algorithms import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
-from ranvier.optimizers.composed import Adafactor, Muon
+from ranvier.optimizers.composed import Adafactor, Muon, ScheduleFreeAdamW
 from ranvier.optimizers.loss_scale import LossScaleOptimizer
 from ranvier.optimizers.moments import Adamax, Ftrl, Lamb, Lion, Nadam
+from ranvier.optimizers.multi import MultiOptimizer, OptimizerMap
 from ranvier.optimizers.optimizer import Optimizer
 
 _ALL: tuple[type[Optimizer], ...] = (
-    SGD, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, LossScaleOptimizer, Muon, Nadam, RMSprop,
+    SGD, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, LossScaleOptimizer, MultiOptimizer, Muon,
+    Nadam, RMSprop, ScheduleFreeAdamW,
 )  # fmt: skip
 CLASSES: dict[str, type[Optimizer]] = {c.__name__.lower(): c for c in _ALL}
 
@@ -29,10 +31,13 @@ __all__ = [
     "Lamb",
     "Lion",
     "LossScaleOptimizer",
+    "MultiOptimizer",
     "Muon",
     "Nadam",
     "Optimizer",
+    "OptimizerMap",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "deserialize",
     "get",
     "schedules",

@@ -1,4 +1,4 @@
-"""Optimizers that are composed of ops, because they need means over rows or products: Adafactor and Muon."""
+"""Optimizers that are composed of ops: Adafactor, Muon (means over rows, products) and ScheduleFreeAdamW."""
 
 from __future__ import annotations
 
@@ -218,4 +218,74 @@ class Muon(Optimizer):
             "adam_beta_1", "adam_beta_2", "epsilon", "exclude_layers", "muon_a", "muon_b", "muon_c", "adam_lr_ratio",
             "momentum", "ns_steps", "nesterov", "exclude_embeddings", "adam_weight_decay", "rms_rate",
         )  # fmt: skip
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
+
+
+class ScheduleFreeAdamW(Optimizer):
+    """AdamW that needs no schedule: it steps one sequence, averages it, and trains at a point between the two.
+
+    z (the state "momentum") moves by Adam's step without its first moment; x is the mean of all z; the variables are
+    y = (1 - beta_1) z + beta_1 x, where gradients are taken. The rate rises linearly over ``warmup_steps``. Source:
+    Keras; Defazio et al. 2024.
+
+    >>> import ranvier as rv
+    >>> w = rv.Variable([1.0])
+    >>> optimizer = rv.optimizers.ScheduleFreeAdamW(0.5)
+    >>> optimizer.apply([rv.Tensor([3.0])], [w])
+    >>> w.numpy().round(4)
+    array([0.5], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.0025,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        warmup_steps: int = 0,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **shared(locals()))
+        self.beta_1 = check_fraction("ScheduleFreeAdamW", "beta_1", beta_1)
+        if not beta_1:
+            raise ValueError("ScheduleFreeAdamW: beta_1 must be above 0: x follows from the variables divided by it")
+        self.beta_2 = check_fraction("ScheduleFreeAdamW", "beta_2", beta_2)
+        self.epsilon = epsilon
+        self.warmup_steps = warmup_steps
+
+    def build(self, variables: Iterable[Tensor]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        parameters = self._trainable_variables
+        self._momentums, self._velocities = self.add_optimizer_variables(parameters, ["momentum", "velocity"])
+        for momentum, variable in zip(self._momentums, parameters, strict=True):
+            momentum.assign(variable.detach())
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        """Steps z, and moves the variable to where y now is."""
+        index, b = self._get_variable_index(variable), self.beta_1
+        z, squares = self._momentums[index], self._velocities[index]
+        step = wrap(self.update_count).astype(variable.dtype)
+        if self.warmup_steps > 0:
+            learning_rate = learning_rate * ops.minimum(step / self.warmup_steps, 1.0)
+        x = (variable.detach() - (1 - b) * z.detach()) / b
+        self.assign_add(squares, (gradient * gradient - squares.detach()) * (1 - self.beta_2))
+        spread = squares.detach() / (1 - ops.power(self.beta_2, step))
+        self.assign_sub(z, learning_rate * gradient / (ops.sqrt(spread) + self.epsilon))
+        x = (1 - 1 / step) * x + z.detach() / step
+        self.assign(variable, (1 - b) * z.detach() + b * x)
+
+    def get_config(self) -> dict[str, Any]:
+        own = ("beta_1", "beta_2", "epsilon", "warmup_steps")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}

@@ -10,16 +10,15 @@ import numpy as np
 from ranvier import ops
 from ranvier.autograd import no_grad
 from ranvier.optimizers.optimizer import Optimizer, Phase
-from ranvier.tensor import Tensor
+from ranvier.tensor import Tensor, as_tensor
 from ranvier.variable import Variable
 
 
 class LossScaleOptimizer(Optimizer):
     """Scales the loss for ``inner_optimizer``, halving the scale where gradients overflow (that step is left out).
 
-    After ``dynamic_growth_steps`` steps without overflow the scale doubles. Whether gradients are finite is read on the
-    host, so steps are not replayed; nothing in float32 needs the scaling. Options of all optimizers belong to the inner
-    one, else ValueError. Source: Keras ``LossScaleOptimizer``.
+    After ``dynamic_growth_steps`` steps without overflow the scale doubles. Nothing in float32 needs the scaling.
+    Options of all optimizers belong to the inner one, else ValueError. Source: Keras ``LossScaleOptimizer``.
 
     >>> import ranvier as rv
     >>> w = rv.Variable([1.0])
@@ -53,7 +52,7 @@ class LossScaleOptimizer(Optimizer):
             return
         variables = list(variables)
         self.step_counter = self._state(np.int64(0), "step_counter")
-        self.dynamic_scale = self._state(np.float32(self.initial_scale), "dynamic_scale")
+        self.dynamic_scale = self._state(np.array(self.initial_scale, "float32"), "dynamic_scale")
         self._slot_order += [self.step_counter, self.dynamic_scale]
         self.inner_optimizer.build(variables)
         super().build(variables)
@@ -63,25 +62,33 @@ class LossScaleOptimizer(Optimizer):
         return super().variables + self.inner_optimizer.variables
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Tensor] | None = None) -> None:
-        """One step of the inner optimizer by the gradients without their scale, if all are finite."""
+        """One step of the inner optimizer by the gradients without their scale, if all are finite.
+
+        Decided where the gradients are: the step is made in any case, and what it changed is put back where they
+        overflowed. So a recorded step decides anew each time it runs.
+        """
         if trainable_variables is not None:
             self.build(trainable_variables)
-        given = [g for g in grads if g is not None]
-        finite = all(np.isfinite(np.asarray(g.numpy() if isinstance(g, Tensor) else g)).all() for g in given)
-        scale, counter = self.dynamic_scale, int(self.step_counter)
-        if not finite:
-            scale.assign(float(scale) * 0.5)
-            self.step_counter.assign(np.int64(0))
-            return
+        given = [g if g is None or isinstance(g, Tensor) else as_tensor(g) for g in grads]
+        if not any(g is not None for g in given):
+            return self.inner_optimizer.apply(grads, trainable_variables)  # which says what is wrong
         with no_grad():
-            inverse = 1 / float(scale)
-            self.inner_optimizer.apply(
-                [None if g is None else ops.multiply(g, inverse) for g in grads], trainable_variables
-            )
-        grows = counter == self.dynamic_growth_steps - 1
-        self.step_counter.assign(np.int64(0 if grows else counter + 1))
-        if grows:
-            scale.assign(float(scale) * 2)
+            finite = _all_finite([g for g in given if g is not None])
+            changed: list[Any] = [*self._trainable_variables, *self.inner_optimizer.variables]
+            before = [_copy(v) for v in changed]
+            scaled = [None if g is None else g / self.dynamic_scale.detach().astype(g.dtype) for g in given]
+            self.inner_optimizer.apply(scaled, trainable_variables)
+            for variable, old in zip(changed, before, strict=True):
+                variable.assign(ops.where(finite, variable.detach(), old))
+            self._adapt(finite)
+
+    def _adapt(self, finite: Tensor) -> None:
+        """Half the scale after an overflow, twice after enough steps without one."""
+        steps = ops.where(finite, self.step_counter.detach() + 1, 0)
+        grows = ops.equal(steps, self.dynamic_growth_steps)
+        factor = ops.where(finite, ops.where(grows, 2.0, 1.0), 0.5).astype("float32")
+        self.dynamic_scale.assign(self.dynamic_scale.detach() * factor)
+        self.step_counter.assign(ops.where(grows, 0, steps))
 
     def prepare(self) -> None:
         self.inner_optimizer.prepare()
@@ -105,7 +112,9 @@ class LossScaleOptimizer(Optimizer):
 
     def scale_loss(self, loss: Tensor) -> Tensor:
         """The loss times the scale."""
-        return loss * (float(self.dynamic_scale) if self.built else self.initial_scale)
+        if not self.built:
+            return loss * self.initial_scale
+        return loss * self.dynamic_scale.detach().astype(getattr(loss, "dtype", "float32"))
 
     def finalize_variable_values(self, var_list: Sequence[Tensor]) -> None:
         """The inner optimizer's."""
@@ -129,3 +138,13 @@ class LossScaleOptimizer(Optimizer):
         if isinstance(inner, dict):
             inner = deserialize(inner, custom_objects)
         return cls(**{**config, "inner_optimizer": inner})
+
+
+def _all_finite(gradients: Sequence[Tensor]) -> Tensor:
+    finite = [ops.all(ops.isfinite(g)) for g in gradients]
+    return finite[0] if len(finite) == 1 else ops.all(ops.stack(finite))
+
+
+def _copy(variable: Any) -> Tensor:
+    """The values as they are now, copied by an op that a recording repeats."""
+    return ops.where(True, variable.detach(), variable.detach())
