@@ -51,7 +51,7 @@ SHARED: list[dict[str, Any]] = [
 @every_optimizer
 @pytest.mark.parametrize("more", SHARED, ids=str)
 def test_keras_takes_the_same_steps(keras64: Any, name: str, options: dict[str, Any], more: dict[str, Any]) -> None:
-    """To float64's roundings, where Keras does not fall back to float32 on the way (norms, schedules, three of them)."""
+    """To float64's roundings, where Keras does not fall back to float32 on the way (norms, schedules, three)."""
     both = {**options, **more}
     ours = trajectory(optimizers, rv.Variable, name, both)
     theirs = trajectory(keras64.optimizers, keras64.Variable, name, both, keras64.ops.convert_to_tensor)
