@@ -5,7 +5,6 @@ from __future__ import annotations
 # Absent: (family, regular expression of the whole name) -> why. The first that fits counts.
 ABSENT: list[tuple[str, str, str]] = [
     ("layers", r".*3D(Transpose)?", "volumes are out of scope: kernels exist for sequences and images"),
-    ("layers", r"ConvLSTM\dD", "no recurrent convolution kernel"),
     ("layers", r"Adaptive.*", "not in the course; resize, or pool globally"),
     ("layers", r"(Jax|Flax|TFSM)Layer|TorchModuleWrapper", "wraps another framework"),
     ("layers", r"MelSpectrogram|STFTSpectrogram", "no audio; `initializers.STFT` makes the kernels of one"),

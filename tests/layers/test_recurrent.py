@@ -290,3 +290,45 @@ def test_a_model_trains() -> None:
     model.compile(optimizer=rv.optimizers.Adam(0.02), loss="binary_crossentropy")
     history = model.fit(x, y, epochs=15, batch_size=16, verbose=0).history["loss"]
     assert history[-1] < 0.5 * history[0]
+
+
+def test_convolutions_over_time_with_masks_and_states() -> None:
+    """ConvLSTM2D as Keras's with a mask, from given states, and from batch to batch."""
+    random = np.random.default_rng(3)
+    x, mask = random.normal(size=(2, 4, 5, 4, 3)), np.array([[1, 0, 1, 1], [1, 1, 0, 0]], bool)
+    states = [random.normal(size=(2, 5, 4, 2)) for _ in range(2)]
+    options = {"filters": 2, "kernel_size": 3, "padding": "same", "return_sequences": True, "return_state": True}
+    for more in ({}, {"stateful": True}, {"go_backwards": True}):
+        ours = rv.layers.ConvLSTM2D(**options, **more, dtype="float64")
+        theirs = keras.layers.ConvLSTM2D(**options, **more, dtype="float64")
+        ours(x), theirs(x)
+        weights = [random.normal(size=tuple(w.shape)) * 0.3 for w in ours.weights]
+        ours.set_weights(weights), theirs.set_weights(weights)
+        ours.reset_state(), "stateful" in more and theirs.reset_state()
+        for given in (None, None, states):
+            found = ours(x, mask=mask, initial_state=given)
+            expected = theirs(
+                keras.ops.convert_to_tensor(x),
+                mask=keras.ops.convert_to_tensor(mask),
+                initial_state=given and [keras.ops.convert_to_tensor(s) for s in given],
+            )
+            for mine, right in zip(found, expected, strict=True):
+                np.testing.assert_allclose(mine.numpy(), right.detach().numpy(), rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match=r"the initial state must have shape \(2, 5, 4, 2\), got \(2, 4, 4, 2\)"):
+        ours(x, initial_state=[states[0][:, 1:], states[1]])
+    with pytest.raises(ValueError, match="the window is larger than the input"):
+        rv.layers.ConvLSTM1D(2, 5)(np.zeros((1, 2, 4, 3)))
+    with pytest.raises(ValueError, match="ndim"):
+        rv.layers.ConvLSTM2D(2, 3)(np.zeros((1, 2, 4, 3)))
+
+
+def test_convolutions_over_time_train_replayed() -> None:
+    x = np.random.default_rng(0).normal(size=(24, 3, 5, 5, 2)).astype("float32")
+    y = x.mean((1, 2, 3))[:, :1]
+    model = rv.Sequential(
+        [rv.Input((3, 5, 5, 2)), rv.layers.ConvLSTM2D(4, 3, dropout=0.1), rv.layers.Flatten(), rv.layers.Dense(1)]
+    )
+    model.compile("adam", "mse")
+    losses = model.fit(x, y, epochs=12, batch_size=8, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert any("replayed" in text for text in model.replay_info().values())

@@ -7,6 +7,8 @@ from ranvier.layers.activations import ReLU as ReLU
 from ranvier.layers.activations import Softmax as Softmax
 from ranvier.layers.attention import AdditiveAttention as AdditiveAttention
 from ranvier.layers.attention import Attention as Attention
+from ranvier.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
+from ranvier.layers.conv_lstm import ConvLSTM2D as ConvLSTM2D
 from ranvier.layers.convolution import Conv1D as Conv1D
 from ranvier.layers.convolution import Conv2D as Conv2D
 from ranvier.layers.convolution_transpose import Conv1DTranspose as Conv1DTranspose

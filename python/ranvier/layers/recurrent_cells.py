@@ -254,7 +254,7 @@ class LSTMCell(_Cell):
     """
 
     gates = 4
-    options = ("unit_forget_bias",)
+    options: tuple[str, ...] = ("unit_forget_bias",)
 
     def __init__(
         self,

@@ -94,15 +94,14 @@ class RNN(Layer):
             if not self.stateful:
                 return None
             initial_state = _tree.map_structure(lambda state: state + 0.0, self.states)  # they change before backward
-        wanted = _tree.flatten(self.state_size)
+        wanted = self._state_shapes(sequences.shape[0])
         states = list(initial_state) if isinstance(initial_state, (list, tuple)) else [initial_state]
         flat = _tree.flatten(states)
         if len(flat) != len(wanted):
             raise ValueError(
                 f"{type(self).__name__} {self.name!r}: initial_state must hold {len(wanted)} tensors, got {len(flat)}"
             )
-        for state, size in zip(flat, wanted, strict=True):
-            shape = (sequences.shape[0], size)
+        for state, shape in zip(flat, wanted, strict=True):
             if tuple(state.shape) != shape:
                 raise ValueError(
                     f"{type(self).__name__} {self.name!r}: the initial state must have shape {shape}, got "
@@ -110,6 +109,9 @@ class RNN(Layer):
                     + (" (stateful: every batch must have the same size)" if self.stateful else "")
                 )
         return states
+
+    def _state_shapes(self, batch_size: int) -> list[tuple[int, ...]]:
+        return [(batch_size, size) for size in _tree.flatten(self.state_size)]
 
     def _make_states(self, batch_size: int) -> None:
         """Variables, written in place: a recorded step finds them again."""
