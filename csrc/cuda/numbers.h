@@ -17,6 +17,13 @@ template <> struct Wrapping<int64_t> { typedef uint64_t Type; };
 template <typename T>
 using Wrap = typename Wrapping<T>::Type;
 
+// As lanes exchange it: bytes travel as words.
+template <typename T>
+__device__ T widened(T v) {
+  return v;
+}
+__device__ int widened(uint8_t v) { return v; }
+
 template <typename T>
 __device__ T larger(T a, T b) {  // a NaN on either side is the answer
   return a != a || a > b ? a : b;

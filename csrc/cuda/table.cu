@@ -2,41 +2,37 @@
 #include "cuda/table.h"
 
 #include "cuda/cuda.h"
-#include "ops/activation.h"
 #include "ops/ceiling.h"
 #include "ops/conv2d.h"
-#include "ops/embedding.h"
 #include "ops/gemm.h"
 #include "ops/group_norm.h"
 #include "ops/image.h"
 #include "ops/ladder.h"
-#include "ops/loss.h"
 #include "ops/norm.h"
 #include "ops/optimizer.h"
 #include "ops/pool2d.h"
 #include "ops/recurrent.h"
-#include "ops/reduce.h"
-#include "ops/shape.h"
-#include "ops/softmax.h"
 
 namespace ranvier {
 namespace RANVIER_GPU {
 
 extern const ElementwiseKernels elementwise_kernels;
+extern const PerType<ActivationKernels> activation_kernels;
+extern const EmbeddingKernels embedding_kernels;
+extern const PerType<LossKernels> loss_kernels;
 extern const RandomKernels random_kernels;
+extern const ReduceKernels reduce_kernels;
+extern const ShapeKernels shape_kernels;
+extern const PerType<SoftmaxKernels> softmax_kernels;
 
 namespace {
 
-template <typename T>
-constexpr ActivationKernels<T> kActivation = {kAbsent, kAbsent, kAbsent};
 template <typename T>
 constexpr Conv2dKernels<T> kConv2d = {kAbsent, kAbsent, kAbsent, kAbsent};
 template <typename T>
 constexpr GemmKernels<T> kGemm = {kAbsent, kAbsent, kAbsent};
 template <typename T>
 constexpr GroupNormKernels<T> kGroupNorm = {kAbsent, kAbsent};
-template <typename T>
-constexpr LossKernels<T> kLoss = {kAbsent, kAbsent, kAbsent, kAbsent, kAbsent, kAbsent};
 template <typename T>
 constexpr NormKernels<T> kNorm = {kAbsent, kAbsent, kAbsent, kAbsent, kAbsent};
 template <typename T>
@@ -46,22 +42,14 @@ template <typename T>
 constexpr Pool2dKernels<T> kPool2d = {kAbsent, kAbsent, kAbsent, kAbsent, kAbsent};
 template <typename T>
 constexpr RecurrentKernels<T> kRecurrent = {kAbsent, kAbsent};
-template <typename T>
-constexpr SoftmaxKernels<T> kSoftmax = {kAbsent, kAbsent, kAbsent, kAbsent};
 
-constexpr PerType<ActivationKernels> activation_kernels = {kActivation<float>, kActivation<double>};
 constexpr PerType<Conv2dKernels> conv2d_kernels = {kConv2d<float>, kConv2d<double>};
 constexpr PerType<GemmKernels> gemm_kernels = {kGemm<float>, kGemm<double>};
 constexpr PerType<GroupNormKernels> group_norm_kernels = {kGroupNorm<float>, kGroupNorm<double>};
-constexpr PerType<LossKernels> loss_kernels = {kLoss<float>, kLoss<double>};
 constexpr PerType<NormKernels> norm_kernels = {kNorm<float>, kNorm<double>};
 constexpr PerType<OptimizerKernels> optimizer_kernels = {kOptimizer<float>, kOptimizer<double>};
 constexpr PerType<Pool2dKernels> pool2d_kernels = {kPool2d<float>, kPool2d<double>};
 constexpr PerType<RecurrentKernels> recurrent_kernels = {kRecurrent<float>, kRecurrent<double>};
-constexpr PerType<SoftmaxKernels> softmax_kernels = {kSoftmax<float>, kSoftmax<double>};
-constexpr EmbeddingKernels embedding_kernels = {kAbsent, kAbsent};
-constexpr ReduceKernels reduce_kernels = {kAbsent, kAbsent, kAbsent, kAbsent, kAbsent};
-constexpr ShapeKernels shape_kernels = {kAbsent, kAbsent};
 constexpr ImageKernels image_kernels = {kAbsent, kAbsent};
 
 // The host's own: a CPU's ceilings, and the ladders that csrc/cuda/ladder has under another name.

@@ -11,6 +11,7 @@ Array as_int64(const Array& indices) {
   Array wide = Array::empty(indices.shape(), DType::Int64, indices.device());
   run("as_int64", [from = indices, to = wide]() mutable {
     for (int64_t i = 0; i < from.size(); ++i) to.data<int64_t>()[i] = from.data<int32_t>()[i];
+    to.mark_written();
   });
   return wide;
 }
@@ -38,6 +39,7 @@ Array row_numbers(const char* op, const Array& indices, int64_t rows, bool wrap)
   Array wrapped = wrap ? Array::empty_like(wide) : wide;
   run(op, [=]() mutable {
     check_rows(op, wide.data<int64_t>(), wide.size(), rows, wrap, wrap ? wrapped.data<int64_t>() : nullptr);
+    if (wrap) wrapped.mark_written();
   });
   return wrapped;
 }

@@ -1,0 +1,86 @@
+// Rows of a table by their numbers, and the sums of what falls on each row.
+#include "ops/embedding.h"
+
+#include "cuda/launch.h"
+#include "cuda/numbers.h"
+#include "cuda/sort.h"
+
+namespace ranvier {
+namespace RANVIER_GPU {
+namespace {
+
+template <typename T>
+__global__ void gather_rows(const T* x, const int64_t* indices, T* y, TableShape s) {
+  for (int64_t i = grid_thread(); i < s.outer * s.count * s.width; i += grid_threads()) {
+    const int64_t column = i % s.width, j = i / s.width % s.count, o = i / s.width / s.count;
+    y[i] = x[(o * s.rows + indices[j]) * s.width + column];
+  }
+}
+
+template <typename T>
+void gather_of(const void* x, const int64_t* indices, void* y, TableShape s) {
+  if (s.outer * s.count * s.width == 0) return;
+  launch<gather_rows<T>>(grid_for(s.outer * s.count * s.width), dim3(kThreads), 0, current_stream(),
+                         static_cast<const T*>(x), indices, static_cast<T*>(y), s);
+}
+
+void gather(const void* x, const int64_t* indices, void* y, TableShape shape, int64_t item_size) {
+  switch (item_size) {
+    case 1: return gather_of<uint8_t>(x, indices, y, shape);
+    case 2: return gather_of<uint16_t>(x, indices, y, shape);
+    case 4: return gather_of<uint32_t>(x, indices, y, shape);
+    default: return gather_of<uint64_t>(x, indices, y, shape);
+  }
+}
+
+// --- scatter_add: no atomics, whose order would change from run to run. The indices are sorted (equal ones stay in
+// order), and whoever finds the first of equal ones adds up all of them, in the order of the indices. ---
+
+__global__ void as_keys(const int64_t* indices, KeyedIndex* items, int64_t count) {
+  for (int64_t j = grid_thread(); j < count; j += grid_threads()) items[j] = {uint64_t(indices[j]), j};
+}
+
+// A thread for each place in the sorted order and column; neighbouring lanes are neighbouring columns.
+template <typename T>
+__global__ void add_runs(const T* updates, const KeyedIndex* items, T* y, TableShape s) {
+  for (int64_t i = grid_thread(); i < s.outer * s.count * s.width; i += grid_threads()) {
+    const int64_t column = i % s.width, place = i / s.width % s.count, o = i / s.width / s.count;
+    const uint64_t row = items[place].key;
+    if (place > 0 && items[place - 1].key == row) continue;  // in the run of another
+    const int64_t at = (o * s.rows + int64_t(row)) * s.width + column;
+    T sum = y[at];
+    for (int64_t p = place; p < s.count && items[p].key == row; ++p) {
+      sum = T(sum + updates[(o * s.count + items[p].index) * s.width + column]);
+    }
+    y[at] = sum;
+  }
+}
+
+template <typename T>
+void scatter_add_of(const void* updates, const int64_t* indices, void* y, TableShape s) {
+  const Workspace sorted(static_cast<std::size_t>(padded_for_sort(s.count)) * sizeof(KeyedIndex));
+  KeyedIndex* items = sorted.as<KeyedIndex>();
+  launch<as_keys>(grid_for(s.count), dim3(kThreads), 0, current_stream(), indices, items, s.count);
+  sort_keys(items, s.count);
+  launch<add_runs<T>>(grid_for(s.outer * s.count * s.width), dim3(kThreads), 0, current_stream(),
+                      static_cast<const T*>(updates), static_cast<const KeyedIndex*>(items), static_cast<T*>(y), s);
+}
+
+void scatter_add(DType dtype, const void* updates, const int64_t* indices, void* y, TableShape s) {
+  if (s.outer == 0 || s.rows == 0 || s.count == 0 || s.width == 0) return;
+  switch (dtype) {
+    case DType::Float32: return scatter_add_of<float>(updates, indices, y, s);
+    case DType::Float64: return scatter_add_of<double>(updates, indices, y, s);
+    case DType::Int32: return scatter_add_of<uint32_t>(updates, indices, y, s);  // unsigned: wraps
+    case DType::Int64: return scatter_add_of<uint64_t>(updates, indices, y, s);
+    default: return scatter_add_of<uint8_t>(updates, indices, y, s);
+  }
+}
+
+}  // namespace
+
+extern const EmbeddingKernels embedding_kernels;
+const EmbeddingKernels embedding_kernels = {gather, scatter_add};
+
+}  // namespace RANVIER_GPU
+}  // namespace ranvier
