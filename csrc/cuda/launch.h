@@ -22,6 +22,8 @@ class Workspace {
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
 
+  void to_host(void* to, std::size_t bytes) const;  // waits for the stream
+
   template <typename T>
   T* as() const {
     return static_cast<T*>(data_);

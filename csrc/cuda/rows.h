@@ -49,7 +49,7 @@ __device__ Line line_of(int64_t row, Rows rows) {
 // Calls body(column, e) for this thread's columns; e counts them, for arrays of registers.
 template <typename G, typename Body>
 __device__ void each_column(int64_t columns, const Body& body) {
-  if (G::kEach > 0) {
+  if constexpr (G::kEach > 0) {
 #pragma unroll
     for (int e = 0; e < G::kEach; ++e) {
       const int64_t c = G::lane() + int64_t(e) * G::kSize;
@@ -70,11 +70,8 @@ struct Kept {
   __device__ void load(const T* x, Line line, int64_t columns) {
     row = x + line.start;
     step = line.step;
-    if (G::kEach == 0) return;
-#pragma unroll
-    for (int e = 0; e < G::kEach; ++e) {
-      const int64_t c = G::lane() + int64_t(e) * G::kSize;
-      if (c < columns) values[e] = row[c * step];
+    if constexpr (G::kEach > 0) {
+      each_column<G>(columns, [&](int64_t c, int e) { values[e] = row[c * step]; });
     }
   }
   __device__ T at(int64_t column, int e) const { return G::kEach > 0 ? values[e] : row[column * step]; }

@@ -22,4 +22,6 @@ Workspace::~Workspace() {
   deallocate(data_, bytes_);
 }
 
+void Workspace::to_host(void* to, std::size_t bytes) const { std::memcpy(to, data_, bytes); }
+
 }  // namespace ranvier::on_sim
