@@ -1,4 +1,4 @@
-"""Sequential, functional and subclassed models: building, sharing, nesting, features, configurations, summaries."""
+"""Sequential, functional and subclassed models: building, sharing, nesting, features, configurations."""
 
 from __future__ import annotations
 
@@ -10,44 +10,7 @@ import pytest
 
 import ranvier as rv
 from ranvier import layers, ops
-
-
-def s11() -> Any:
-    return rv.Sequential(
-        [rv.Input((784,)), layers.Dense(512, activation="relu"), layers.Dense(10, activation="softmax")]
-    )
-
-
-def s21() -> Any:
-    model = rv.Sequential()
-    model.add(layers.Conv2D(32, (3, 3), activation="relu", input_shape=(28, 28, 1)))
-    model.add(layers.MaxPooling2D((2, 2)))
-    model.add(layers.Conv2D(64, (3, 3), activation="relu"))
-    model.add(layers.MaxPooling2D((2, 2)))
-    model.add(layers.Conv2D(64, (3, 3), activation="relu"))
-    model.add(layers.Flatten())
-    model.add(layers.Dense(64, activation="relu"))
-    model.add(layers.Dense(10, activation="softmax"))
-    return model
-
-
-def s24() -> Any:
-    model = rv.Sequential([rv.Input((150, 150, 3))])
-    for filters in (32, 64, 128, 128):
-        model.add(layers.Conv2D(filters, 3, activation="relu"))
-        model.add(layers.MaxPooling2D(2))
-    for layer in (layers.Flatten(), layers.Dense(512, activation="relu"), layers.Dense(1, activation="sigmoid")):
-        model.add(layer)
-    return model
-
-
-def vgg16_base() -> Any:
-    x = inputs = rv.Input((150, 150, 3))
-    for block, (convolutions, filters) in enumerate([(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)], 1):
-        for k in range(1, convolutions + 1):
-            x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"block{block}_conv{k}")(x)
-        x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
-    return rv.Model(inputs, x, name="vgg16")
+from tests.models.course_models import s11, s11_like, s21, s24, vgg16_base
 
 
 def sizes(model: Any) -> list[Any]:
@@ -346,47 +309,6 @@ class TestConfiguration:
         model = rv.Sequential([rv.Input((1,)), layers.Lambda(lambda x: x)])
         with pytest.raises(NotImplementedError, match="Lambda"):
             model.to_json()
-
-
-def s11_like() -> Any:
-    return rv.Sequential([layers.Dense(4, activation="relu"), layers.Dense(3, activation="softmax")])
-
-
-class TestSummary:
-    def text(self, model: Any, **options: Any) -> str:
-        lines: list[str] = []
-        model.summary(print_fn=lines.append, **options)
-        return "\n".join(lines)
-
-    def test_sequential(self) -> None:
-        text = self.text(s21(), line_length=88)
-        assert "Connected to" not in text
-        assert "(None, 26, 26, 32)" in text and "18,496" in text
-        assert "Total params: 93,322 (364.54 KB)" in text
-        assert "Trainable params: 93,322" in text and "Non-trainable params: 0 (0.00 B)" in text
-        assert len({len(line) for line in text.splitlines()[1:-3]}) == 1
-
-    def test_branches_say_what_they_are_connected_to(self) -> None:
-        x = rv.Input((4,), name="x")
-        h = layers.Dense(4, name="h")(x)
-        model = rv.Model(x, layers.Add(name="sum")([x, h]))
-        text = self.text(model, line_length=108)
-        assert "Connected to" in text and "x[0][0], h[0][0]" in text
-
-    def test_frozen_and_nested(self) -> None:
-        inner = s11()
-        inner.trainable = False
-        model = rv.Sequential([inner, layers.Dense(1)])
-        text = self.text(model, expand_nested=True, show_trainable=True)
-        assert "└ dense" in text and "Trainable params: 11 (44.00 B)" in text
-        assert "Non-trainable params: 407,050 (1.55 MB)" in text
-
-    def test_unbuilt_and_ranges(self) -> None:
-        assert "0 (unbuilt)" in self.text(rv.Sequential([layers.Dense(3)]))
-        text = self.text(s21(), layer_range=("max_pooling2d.*", "flatten.*"))
-        assert "dense" not in text and "flatten" in text
-        with pytest.raises(ValueError, match="does not match"):
-            s21().summary(layer_range=("x", "y"))
 
 
 def test_whole_model_on_the_reference_device() -> None:
