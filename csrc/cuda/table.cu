@@ -3,13 +3,8 @@
 
 #include "cuda/cuda.h"
 #include "ops/ceiling.h"
-#include "ops/conv2d.h"
-#include "ops/group_norm.h"
 #include "ops/image.h"
 #include "ops/ladder.h"
-#include "ops/norm.h"
-#include "ops/pool2d.h"
-#include "ops/recurrent.h"
 
 namespace ranvier {
 namespace RANVIER_GPU {
@@ -17,32 +12,21 @@ namespace RANVIER_GPU {
 extern const ElementwiseKernels elementwise_kernels;
 extern const PerType<ActivationKernels> activation_kernels;
 extern const EmbeddingKernels embedding_kernels;
+extern const PerType<Conv2dKernels> conv2d_kernels;
 extern const PerType<GemmKernels> gemm_kernels;
+extern const PerType<GroupNormKernels> group_norm_kernels;
 extern const PerType<LossKernels> loss_kernels;
+extern const PerType<NormKernels> norm_kernels;
 extern const PerType<OptimizerKernels> optimizer_kernels;
+extern const PerType<Pool2dKernels> pool2d_kernels;
 extern const RandomKernels random_kernels;
+extern const PerType<RecurrentKernels> recurrent_kernels;
 extern const ReduceKernels reduce_kernels;
 extern const ShapeKernels shape_kernels;
 extern const PerType<SoftmaxKernels> softmax_kernels;
 
 namespace {
 
-template <typename T>
-constexpr Conv2dKernels<T> kConv2d = {kAbsent, kAbsent, kAbsent, kAbsent};
-template <typename T>
-constexpr GroupNormKernels<T> kGroupNorm = {kAbsent, kAbsent};
-template <typename T>
-constexpr NormKernels<T> kNorm = {kAbsent, kAbsent, kAbsent, kAbsent, kAbsent};
-template <typename T>
-constexpr Pool2dKernels<T> kPool2d = {kAbsent, kAbsent, kAbsent, kAbsent, kAbsent};
-template <typename T>
-constexpr RecurrentKernels<T> kRecurrent = {kAbsent, kAbsent};
-
-constexpr PerType<Conv2dKernels> conv2d_kernels = {kConv2d<float>, kConv2d<double>};
-constexpr PerType<GroupNormKernels> group_norm_kernels = {kGroupNorm<float>, kGroupNorm<double>};
-constexpr PerType<NormKernels> norm_kernels = {kNorm<float>, kNorm<double>};
-constexpr PerType<Pool2dKernels> pool2d_kernels = {kPool2d<float>, kPool2d<double>};
-constexpr PerType<RecurrentKernels> recurrent_kernels = {kRecurrent<float>, kRecurrent<double>};
 constexpr ImageKernels image_kernels = {kAbsent, kAbsent};
 
 // The host's own: a CPU's ceilings, and the ladders that csrc/cuda/ladder has under another name.

@@ -213,11 +213,16 @@ BackwardArrays allocate_backward(const char* op, const RecurrentSizes& s, const 
   return a;
 }
 
+void copy_values(const Array& from, Array& to) {
+  std::memcpy(to.raw(), from.raw(), to.bytes());
+  to.mark_written();
+}
+
 void run_backward(const char* op, const RecurrentSizes& s, const BackwardArrays& arrays) {
   dispatch(op, arrays.x, [s, a = arrays](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
-    std::memcpy(a.dh.raw(), a.final_dh.raw(), a.dh.bytes());
-    if (a.dc) std::memcpy(a.dc->raw(), a.final_dc->raw(), a.dc->bytes());
+    copy_values(a.final_dh, a.dh);
+    if (a.dc) copy_values(*a.final_dc, *a.dc);
     kernels.recurrent.template get<T>().backward(
         {s, std::as_const(a.x).data<T>(), std::as_const(a.kernel).data<T>(),
          std::as_const(a.recurrent_kernel).data<T>(), data_or_null<bool>(std::as_const(a.mask)),
