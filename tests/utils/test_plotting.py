@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import ranvier as rv
@@ -77,9 +78,39 @@ def test_plot_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("dot"):
         rv.utils.plot_model(row(rv), tmp_path / "m.png", show_shapes=True)
         assert (tmp_path / "m.png").read_bytes()[1:4] == b"PNG"
+
+
+def picture(path: Path) -> Any:
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    return np.asarray(image.open(path).convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("make", [row, branches])
+def test_matplotlib_draws_where_graphviz_is_missing(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head for each layer, black or red; wider than high from left to right, and with more in it if more is asked."""
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     monkeypatch.setattr(plotting.shutil, "which", lambda name: None)
-    with pytest.raises(ImportError, match=r"plot_model needs Graphviz's program `dot` \(apt install graphviz"):
-        rv.utils.plot_model(row(rv), tmp_path / "m.png")
+    model = make(rv)
+    more = {"show_shapes": True, "show_dtype": True, "show_layer_activations": True, "show_trainable": True}
+    every: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "full": more,
+        "across": {"rankdir": "LR"},
+        "inside": {"expand_nested": True},
+    }
+    for name, options in every.items():
+        rv.utils.plot_model(model, tmp_path / f"{name}.png", show_layer_names=True, dpi=60, **options)
+    plain, full, across, inside = (picture(tmp_path / f"{n}.png") for n in every)
+    assert (plain.sum(2) < 90).mean() > 0.05  # black heads
+    assert full.shape[0] > 1.5 * plain.shape[0]
+    assert across.shape[1] > across.shape[0] and across.shape[1] > plain.shape[1]
+    assert inside.shape[0] > plain.shape[0]
+    red = (full[..., 0] > 150) & (full[..., 1] < 60)
+    assert red.any() == (make is branches)  # the frozen layer
+    rv.utils.plot_model(model, tmp_path / "m.svg")
+    assert "<svg" in (tmp_path / "m.svg").read_text()
+    rv.utils.plot_model(model, tmp_path / "m.pdf")
+    assert (tmp_path / "m.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_wrong_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,11 +119,13 @@ def test_wrong_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def without(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "pydot":
+        if name.split(".")[0] in ("pydot", "matplotlib"):
             raise ImportError(name)
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    for function in (rv.utils.plot_model, rv.utils.model_to_dot):
-        with pytest.raises(ImportError, match=f"{function.__name__} needs pydot: pip install pydot"):
-            function(row(rv))
+    monkeypatch.setattr(plotting.shutil, "which", lambda name: None)
+    with pytest.raises(ImportError, match="model_to_dot needs pydot: pip install pydot"):
+        rv.utils.model_to_dot(row(rv))
+    with pytest.raises(ImportError, match=r"plot_model needs pydot and Graphviz's program `dot` .*, or matplotlib"):
+        rv.utils.plot_model(row(rv))

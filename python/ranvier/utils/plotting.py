@@ -1,8 +1,9 @@
-"""Drawings of models by Graphviz: ``model_to_dot`` and ``plot_model``."""
+"""Drawings of models by Graphviz, or else matplotlib: ``model_to_dot`` and ``plot_model``."""
 
 from __future__ import annotations
 
 import html
+import importlib.util
 import os
 import shutil
 from typing import Any
@@ -37,46 +38,54 @@ class _Labels:
         self.shapes, self.dtype, self.names = shapes, dtype, names
         self.activations, self.trainable = activations, trainable
 
-    def label(self, layer: Any) -> str:
-        """The class and what else was asked for."""
+    def head(self, layer: Any) -> tuple[str, str]:
+        """The layer's name, if names are shown, and its class."""
         from ranvier.models.summary import type_name
 
-        kind = type_name(layer)
-        head = f"<b>{html.escape(layer.name)}</b> ({kind})" if self.names else f"<b>{kind}</b>"
-        cells = self._cells(layer, kind)
-        span = f' colspan="{max(1, len(cells))}"'
-        rows = [f'<tr><td{span} bgcolor="black">{self._text(head, 16, "white")}</td></tr>']
+        return layer.name if self.names else "", type_name(layer)
+
+    def rows(self, layer: Any) -> list[tuple[str, str]]:
+        """What else was asked for, as (what, value)."""
+        kind = self.head(layer)[1]
+        found = []
         activation = getattr(layer, "activation", None)
         if self.activations and activation is not None:
             name = str(getattr(activation, "name", None) or getattr(activation, "__name__", activation))
-            rows.append(
-                f'<tr><td bgcolor="white"{span}>{self._text(f"Activation: <b>{html.escape(name)}</b>")}</td></tr>'
-            )
+            found.append(("Activation", name))
+        if self.shapes and kind != "InputLayer":
+            found.append(("Input shape", _told(layer, "input", "shape")))
+        if self.shapes:
+            found.append(("Output shape", _told(layer, "output", "shape")))
+        if self.dtype:
+            found.append(("Output dtype", _told(layer, "output", "dtype")))
+        if self.trainable and layer.weights:
+            found.append(("Trainable" if layer.trainable else "Non-trainable", ""))
+        return found
+
+    def label(self, layer: Any) -> str:
+        """All of it as a table of HTML: a head, the activation below, the rest side by side."""
+        name, kind = self.head(layer)
+        head = f"<b>{html.escape(name)}</b> ({kind})" if name else f"<b>{kind}</b>"
+        every = [(what, html.escape(value, quote=False)) for what, value in self.rows(layer)]
+        cells = [self._cell(what, value) for what, value in every if what != "Activation"]
+        span = f' colspan="{max(1, len(cells))}"'
+        rows = [f'<tr><td{span} bgcolor="black">{self._text(head, 16, "white")}</td></tr>']
+        for what, value in every:
+            if what == "Activation":
+                rows.append(f'<tr><td bgcolor="white"{span}>{self._text(f"Activation: <b>{value}</b>")}</td></tr>')
         if cells:
             rows.append(f"<tr>{''.join(cells)}</tr>")
         return f'<<table border="0" cellborder="1" bgcolor="black" cellpadding="10">{"".join(rows)}</table>>'
 
+    def _cell(self, what: str, value: str) -> str:
+        if value:
+            return f'<td bgcolor="white">{self._text(f"{what}: <b>{value}</b>")}</td>'
+        background = "forestgreen" if what == "Trainable" else "firebrick"
+        return f'<td bgcolor="{background}">{self._text(f"<b>{what}</b>", color="white")}</td>'
+
     @staticmethod
     def _text(text: str, size: int = 14, color: str = "") -> str:
         return _FONT.format(size=size, color=f' color="{color}"' if color else "", text=text)
-
-    def _cells(self, layer: Any, kind: str) -> list[str]:
-        cells = []
-
-        def add(text: str, background: str = "white", color: str = "") -> None:
-            cells.append(f'<td bgcolor="{background}">{self._text(text, color=color)}</td>')
-
-        if self.shapes and kind != "InputLayer":
-            add(f"Input shape: <b>{_told(layer, 'input', 'shape')}</b>")
-        if self.shapes:
-            add(f"Output shape: <b>{_told(layer, 'output', 'shape')}</b>")
-        if self.dtype:
-            add(f"Output dtype: <b>{_told(layer, 'output', 'dtype')}</b>")
-        if self.trainable and layer.weights and layer.trainable:
-            add("<b>Trainable</b>", "forestgreen", "white")
-        elif self.trainable and layer.weights:
-            add("<b>Non-trainable</b>", "firebrick", "white")
-        return cells
 
 
 def _told(layer: Any, end: str, what: str) -> str:
@@ -85,8 +94,7 @@ def _told(layer: Any, end: str, what: str) -> str:
         found = _tree.map_structure(lambda t: getattr(t, what), getattr(layer, end))
     except AttributeError:
         return "?"
-    text = ", ".join(f"{k}: {v}" for k, v in found.items()) if isinstance(found, dict) else str(found)
-    return html.escape(text, quote=False)
+    return ", ".join(f"{k}: {v}" for k, v in found.items()) if isinstance(found, dict) else str(found)
 
 
 def model_to_dot(
@@ -170,6 +178,44 @@ def _first(layer: Any, position: int) -> Any:
     return layer
 
 
+def _draw(model: Any, labels: _Labels, path: str, extension: str, rankdir: str, expand: bool, dpi: int) -> None:
+    """The same nodes and edges by matplotlib."""
+    try:
+        from matplotlib import figure  # noqa: F401
+
+        from ranvier.utils.drawing import Box, draw
+    except ImportError as error:
+        raise ImportError(
+            "plot_model needs pydot and Graphviz's program `dot` (https://graphviz.org/download/), or matplotlib: "
+            "pip install matplotlib (or 'ranvier[plot]'); model.summary() needs nothing"
+        ) from error
+    boxes: list[Any] = []
+    places: dict[int, int] = {}
+
+    def add(layer: Any, group: str) -> None:
+        name, kind = labels.head(layer)
+        lines = [f"{name} ({kind})" if name else kind]
+        lines += [f"{what}: {value}" if value else what for what, value in labels.rows(layer)]
+        places[id(layer)] = len(boxes)
+        frozen = labels.trainable and bool(layer.weights) and not layer.trainable
+        boxes.append(Box(lines, group=group, frozen=frozen))
+
+    def walk(part: Any, group: str) -> None:
+        if part.graph is None:
+            return add(part, group)
+        for layer in _shown(part):
+            if expand and getattr(layer, "graph", None) is not None:
+                walk(layer, layer.name)
+            else:
+                add(layer, group)
+        for source, target in _edges(part, expand):
+            if id(source) in places and id(target) in places:
+                boxes[places[id(target)]].reads.append(places[id(source)])
+
+    walk(model, "")
+    draw(boxes, path, extension, rankdir, dpi)
+
+
 def plot_model(
     model: Any,
     to_file: Any = "model.png",
@@ -186,33 +232,33 @@ def plot_model(
 ) -> Any:
     """Draws a model into a file of the format that its name ends in (png, svg, pdf, ...; dot: the text itself).
 
-    Needs pydot and, but for ``.dot``, Graphviz's program ``dot``. In a notebook the picture is returned and shown.
-    Raises ImportError that names what is missing, ValueError for a model without weights yet. Source: Keras
-    ``plot_model``.
+    By pydot and Graphviz's program ``dot`` where both are installed, else by matplotlib, which needs no program; a
+    ``.dot`` file needs pydot only. In a notebook the picture is returned and shown. Raises ImportError that names what
+    is missing, ValueError for a model without weights yet. Source: Keras ``plot_model``.
     """
     _check_built(model)
-    _pydot("plot_model")
     path = os.fspath(to_file)
     extension = os.path.splitext(path)[1][1:] or "png"
-    if extension != "dot" and shutil.which("dot") is None:
-        raise ImportError(
-            "plot_model needs Graphviz's program `dot` (apt install graphviz, brew install graphviz, or "
-            "https://graphviz.org/download/); a file named *.dot is written without it"
+    if extension == "dot" or (shutil.which("dot") is not None and importlib.util.find_spec("pydot") is not None):
+        dot = model_to_dot(
+            model,
+            show_shapes,
+            show_dtype,
+            show_layer_names,
+            rankdir,
+            expand_nested,
+            dpi,
+            show_layer_activations=show_layer_activations,
+            show_trainable=show_trainable,
+            splines=splines,
+            **kwargs,
         )
-    dot = model_to_dot(
-        model,
-        show_shapes,
-        show_dtype,
-        show_layer_names,
-        rankdir,
-        expand_nested,
-        dpi,
-        show_layer_activations=show_layer_activations,
-        show_trainable=show_trainable,
-        splines=splines,
-        **kwargs,
-    )
-    dot.write(path, format="raw" if extension == "dot" else extension)
+        dot.write(path, format="raw" if extension == "dot" else extension)
+    else:
+        if kwargs:
+            raise ValueError(f"Unrecognized keyword arguments: {kwargs}")
+        labels = _Labels(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable)
+        _draw(model, labels, path, extension, rankdir, expand_nested, dpi)
     if extension in ("pdf", "dot"):
         return None
     try:
