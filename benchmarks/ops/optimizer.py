@@ -120,7 +120,7 @@ BENCHES = [
         for name, slots, more, theirs, flops in (
             ("nadam_step", 2, {"iteration": 5}, "NAdam", 16),
             ("adamax_step", 2, {"iteration": 5}, "Adamax", 9),
-            ("lamb_step", 2, {"iteration": 5}, None, 30),  # and reads m, s twice more, p once
+            ("lamb_step", 2, {"iteration": 5}, None, 30),  # and reads p, m, s once more, for the ratio of norms
             ("lion_step", 1, {}, None, 9),
             ("ftrl_step", 2, {}, None, 18),
             ("blend_step", 0, {"keep": 0.99, "add": 0.01}, None, 3),
