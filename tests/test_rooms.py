@@ -22,6 +22,11 @@ COMPOSED: set[str] = {
     "einsum",  # a matmul
     "layer_norm",  # a group_norm of rows
     *("global_avg_pool2d", "global_max_pool2d"),  # a window of the image's size
+    *("crop_images", "extract_patches", "pad_images"),  # slices and padding
+    *("gaussian_blur", "sobel_edges", "ssim"),  # convolutions of each channel
+    *("rgb_to_grayscale", "rgb_to_hsv", "hsv_to_rgb"),  # elementwise
+    *("elastic_transform", "map_coordinates", "perspective_transform"),  # gathered pixels, affine_transform
+    "scale_and_translate",  # a resize along each axis
     *("arange", "full", "ones", "ones_like", "zeros", "zeros_like"),
 }
 KERNEL_ROOMS = {"declaration", "checks and binding", "C++ kernels", "reference"}

@@ -119,6 +119,51 @@ Array affine_transform_backward(const Array& dy, const Array& transform, const s
   return dx;
 }
 
+// What makes the pixels of one axis: first (to), int32, and weights (taps, to).
+void check_axis(const char* op, const char* name, const Array& first, const Array& weights, const Array& images,
+                int axis) {
+  check_rank(op, "first", first, 1);
+  check_dtype(op, "first", first, DType::Int32);
+  check_rank(op, "weights", weights, 2);
+  check_same_dtype(op, {{"images", images}, {"weights", weights}});
+  check_same_device(op, {{"images", images}, {"first", first}, {"weights", weights}});
+  const int64_t taps = weights.shape(0), size = images.shape(axis);
+  if (weights.shape(1) != first.shape(0) || taps < 1) {
+    throw ValueError(message(op, ": weights of ", name, " must be (taps, ", first.shape(0), ") but are ",
+                             shape_text(weights.shape())));
+  }
+  run(op, [=]() {
+    const int32_t* places = first.data<int32_t>();
+    for (int64_t i = 0; i < first.size(); ++i) {
+      if (places[i] >= 0 && places[i] + taps <= size) continue;
+      throw ValueError(message(op, ": ", taps, " ", name, " from ", places[i], " on do not lie among ", size));
+    }
+  });
+}
+
+ResizeAxis axis_of(const Array& first, const Array& weights, int64_t from) {
+  return {from, first.size(), weights.shape(0), first.data<int32_t>(), weights.raw()};
+}
+
+// images (N, H, W, C) -> (N, len(row_first), len(column_first), C)
+Array resize_forward(const Array& images, const Array& row_first, const Array& row_weights, const Array& column_first,
+                     const Array& column_weights) {
+  const char* op = "resize";
+  check_floating(op, "images", images);
+  check_rank(op, "images", images, 4);
+  check_axis(op, "rows", row_first, row_weights, images, 1);
+  check_axis(op, "columns", column_first, column_weights, images, 2);
+  Array y = Array::empty({images.shape(0), row_first.size(), column_first.size(), images.shape(3)}, images.dtype(),
+                         images.device());
+  if (y.size() == 0) return y;
+  dispatch_untyped(op, images, [=](const KernelTable& kernels) mutable {
+    kernels.image.resize_forward(images.dtype(), images.raw(), y.raw(),
+                                 {images.shape(0), images.shape(3), axis_of(row_first, row_weights, images.shape(1)),
+                                  axis_of(column_first, column_weights, images.shape(2))});
+  });
+  return y;
+}
+
 }  // namespace
 
 void bind_image(py::module_& m) {
@@ -126,6 +171,8 @@ void bind_image(py::module_& m) {
         "fill_mode"_a, "fill_value"_a, "dtype"_a = py::none(), "scale"_a = 1.0, "size"_a = py::none(), releases_gil());
   m.def("affine_transform_backward", &affine_transform_backward, "dy"_a, "transform"_a, "interpolation"_a,
         "fill_mode"_a, "size"_a = py::none(), releases_gil());
+  m.def("resize_forward", &resize_forward, "images"_a, "row_first"_a, "row_weights"_a, "column_first"_a,
+        "column_weights"_a, releases_gil());
 }
 
 }  // namespace ranvier

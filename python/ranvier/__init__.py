@@ -49,6 +49,7 @@ from ranvier.layers import Input as Input
 from ranvier.layers import Layer as Layer
 from ranvier.models import Model as Model
 from ranvier.models import Sequential as Sequential
+from ranvier.ops import image as image
 from ranvier.profiling import profiler as profiler
 from ranvier.tensor import Tensor as Tensor
 from ranvier.tensor import as_tensor as as_tensor

@@ -1,4 +1,4 @@
-"""Images seen through a transform of the plane, in NumPy."""
+"""Images seen through a transform of the plane, and of another size, in NumPy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["affine_transform_backward", "affine_transform_forward"]
+__all__ = ["affine_transform_backward", "affine_transform_forward", "resize_forward"]
 
 
 def _inside(p: np.ndarray, size: int, fill_mode: str) -> np.ndarray:
@@ -121,3 +121,16 @@ def affine_transform_backward(
             hit = (row >= 0) & (column >= 0)
             np.add.at(image, (row[hit], column[hit]), (share[..., None] * d)[hit].astype(d.dtype))
     return dx
+
+
+def resize_forward(
+    images: np.ndarray,
+    row_first: np.ndarray,
+    row_weights: np.ndarray,
+    column_first: np.ndarray,
+    column_weights: np.ndarray,
+) -> np.ndarray:
+    """Each row of the result a weighted sum of a few neighbouring ones, then each column; weights (taps, pixels)."""
+    taller = sum(w[:, None, None] * images[:, row_first + tap] for tap, w in enumerate(row_weights))
+    wider = sum(w[:, None] * taller[:, :, column_first + tap] for tap, w in enumerate(column_weights))
+    return np.asarray(wider, images.dtype)

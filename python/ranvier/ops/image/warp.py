@@ -1,4 +1,4 @@
-"""Images: seen through transforms of the plane."""
+"""Images seen through transforms of the plane."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from typing import Any
 
 from ranvier._names import unknown
 from ranvier.autograd import Function
-from ranvier.ops.shape import expand_dims, squeeze, transpose
+from ranvier.ops.image.layout import as_given, channels_last
+from ranvier.ops.shape import expand_dims
 from ranvier.tensor import Tensor, as_tensor
-
-__all__ = ["affine_transform"]
 
 # Keras's names, and SciPy's for the same where they differ.
 _FILL_MODES = {
@@ -56,24 +55,6 @@ class AffineTransformGradient(Function):
         return AffineTransform.apply(ddx, transform, fill_value=0.0, **self.how, size=self.sizes[1]), None
 
 
-def _channels_last(op: str, images: Any, data_format: str | None) -> tuple[Tensor, bool, bool]:
-    """Images as a batch (N, H, W, C), whether that was one image, and whether channels came first."""
-    if data_format not in (None, "channels_last", "channels_first"):
-        raise ValueError(f"{op}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}")
-    batch = as_tensor(images)
-    if batch.ndim not in (3, 4):
-        raise ValueError(f"{op}: images must have rank 3 (one) or 4 (a batch) but their shape is {batch.shape}")
-    single = batch.ndim == 3
-    batch = expand_dims(batch, 0) if single else batch
-    first = data_format == "channels_first"
-    return (transpose(batch, (0, 2, 3, 1)) if first else batch), single, first
-
-
-def _as_given(batch: Tensor, single: bool, first: bool) -> Tensor:
-    batch = transpose(batch, (0, 3, 1, 2)) if first else batch
-    return squeeze(batch, 0) if single else batch
-
-
 def affine_transform(
     images: Any,
     transform: Any,
@@ -102,11 +83,11 @@ def affine_transform(
         raise ValueError(f"affine_transform: {unknown('fill_mode', str(fill_mode), _FILL_MODES)}")
     if interpolation not in ("bilinear", "nearest"):
         raise ValueError(f"affine_transform: {unknown('interpolation', str(interpolation), ('bilinear', 'nearest'))}")
-    batch, single, first = _channels_last("affine_transform", images, data_format)
+    batch, single, first = channels_last("affine_transform", images, data_format)
     matrices = as_tensor(transform, device=batch.device)
     if matrices.dtype not in ("float32", "float64"):
         matrices = matrices.astype("float32")
     if matrices.ndim == 1:
         matrices = expand_dims(matrices, 0)
     how = {"interpolation": interpolation, "fill_mode": _FILL_MODES[fill_mode], "fill_value": float(fill_value)}
-    return _as_given(AffineTransform.apply(batch, matrices, **how), single, first)
+    return as_given(AffineTransform.apply(batch, matrices, **how), single, first)

@@ -1,7 +1,6 @@
-#include "ops/image.h"
-
 #include <math.h>
 
+#include "cpu/image/resize.h"
 #include "cpu/row.h"
 
 namespace ranvier {
@@ -297,7 +296,7 @@ void affine_transform_backward(DType dtype, const void* dy, const void* transfor
 }  // namespace
 
 extern const ImageKernels image_kernels;
-const ImageKernels image_kernels = {affine_transform_forward, affine_transform_backward};
+const ImageKernels image_kernels = {affine_transform_forward, affine_transform_backward, resize_forward};
 
 }  // namespace RANVIER_ISA
 }  // namespace ranvier
