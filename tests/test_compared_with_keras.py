@@ -18,6 +18,7 @@ OWN_TESTS = {
     "GroupQueryAttention": "layers.test_attention",
     "LSTMCell": "layers.test_recurrent",
     "MultiHeadAttention": "layers.test_attention",
+    "Pipeline": "layers.test_images",
     "RNN": "layers.test_recurrent",
     "SimpleRNNCell": "layers.test_recurrent",
     "SpectralNormalization": "layers.test_preprocessing",

@@ -5,14 +5,12 @@ from __future__ import annotations
 # Absent: (family, regular expression of the whole name) -> why. The first that fits counts.
 ABSENT: list[tuple[str, str, str]] = [
     ("layers", r".*3D(Transpose)?", "volumes are out of scope: kernels exist for sequences and images"),
-    ("layers", r"Adaptive.*", "not in the course; resize, or pool globally"),
     ("layers", r"(Jax|Flax|TFSM)Layer|TorchModuleWrapper", "wraps another framework"),
     ("layers", r"MelSpectrogram|STFTSpectrogram", "no audio; `initializers.STFT` makes the kernels of one"),
     ("layers", r"MaxNumBoundingBoxes", "no bounding boxes"),
     ("layers", r"ReversibleEmbedding", "for large language models, which are out of scope"),
-    ("layers", r"AugMix|CutMix|MixUp|RandAugment|Random.*|AutoContrast|Equalization|Solarization|Contrast.*", "augmentation belongs to the data, not to the model: `rv.preprocessing.image.ImageDataGenerator`"),
+    ("layers", r"Contrast.*", "not in the course; `Equalization`, `AutoContrast`"),
     ("layers", r"HashedCrossing|Hashing", "their numbers are those of TensorFlow's hash functions; `StringLookup(num_oov_indices=n)` hashes too"),
-    ("layers", r"Pipeline", "not in the course"),
     ("optimizers", r"legacy", "Keras 2's optimizers"),
     ("callbacks", r"OrbaxCheckpoint", "Orbax is JAX's"),
     ("callbacks", r"ProgbarLogger", "`ProgressBar` is its name here, and `fit(verbose=...)` makes it"),

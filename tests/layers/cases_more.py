@@ -84,4 +84,9 @@ MORE = [
     Case("ConvLSTM2D", {"filters": 2, "kernel_size": 2, "strides": (2, 1), "activation": "relu",
                         "recurrent_activation": "hard_sigmoid", "unit_forget_bias": False}, (2, 3, 6, 5, 2),
          (2, 3, 4, 2)),
+    Case("AdaptiveAveragePooling1D", {"output_size": 4}, SEQUENCE, (2, 4, 4)),
+    Case("AdaptiveAveragePooling2D", {"output_size": (4, 3)}, IMAGE, (2, 4, 3, 4)),
+    Case("AdaptiveAveragePooling2D", {"output_size": 11}, IMAGE, (2, 11, 11, 4)),
+    Case("AdaptiveMaxPooling1D", {"output_size": 4}, SEQUENCE, (2, 4, 4)),
+    Case("AdaptiveMaxPooling2D", {"output_size": (4, 3)}, IMAGE, (2, 4, 3, 4)),
 ]  # fmt: skip
