@@ -27,7 +27,7 @@ OWN_TESTS = {
     "TimeDistributed": "layers.test_recurrent",
 }
 # Keras's need TensorFlow: their tests hold the numbers of its documentation.
-UNMEASURED = {"IntegerLookup", "StringLookup"}
+UNMEASURED = {"HashedCrossing", "Hashing", "IntegerLookup", "StringLookup"}
 # What computes nothing, or calls what it is given.
 BASES = {"InputLayer", "Lambda", "Layer", "Operation", "Wrapper", "Loss", "Metric", "Optimizer", "MeanMetricWrapper"}
 

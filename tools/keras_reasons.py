@@ -10,7 +10,6 @@ ABSENT: list[tuple[str, str, str]] = [
     ("layers", r"MaxNumBoundingBoxes", "no bounding boxes"),
     ("layers", r"ReversibleEmbedding", "for large language models, which are out of scope"),
     ("layers", r"Contrast.*", "not in the course; `Equalization`, `AutoContrast`"),
-    ("layers", r"HashedCrossing|Hashing", "their numbers are those of TensorFlow's hash functions; `StringLookup(num_oov_indices=n)` hashes too"),
     ("optimizers", r"legacy", "Keras 2's optimizers"),
     ("callbacks", r"OrbaxCheckpoint", "Orbax is JAX's"),
     ("callbacks", r"ProgbarLogger", "`ProgressBar` is its name here, and `fit(verbose=...)` makes it"),

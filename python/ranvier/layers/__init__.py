@@ -57,6 +57,8 @@ from ranvier.layers.einsum_dense import EinsumDense as EinsumDense
 from ranvier.layers.embedding import Embedding as Embedding
 from ranvier.layers.embedding import Masking as Masking
 from ranvier.layers.grouped_query_attention import GroupedQueryAttention as GroupedQueryAttention
+from ranvier.layers.hashing import HashedCrossing as HashedCrossing
+from ranvier.layers.hashing import Hashing as Hashing
 from ranvier.layers.input_spec import InputSpec as InputSpec
 from ranvier.layers.layer import Layer as Layer
 from ranvier.layers.local_normalization import LocalSubtractiveNormalization as LocalSubtractiveNormalization
