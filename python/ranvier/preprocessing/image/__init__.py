@@ -1,8 +1,8 @@
 """Images for training: read, turned, shifted, zoomed, coloured, standardised, in batches."""
 
+from ranvier.preprocessing.image.file_iterators import DataFrameIterator as DataFrameIterator
+from ranvier.preprocessing.image.file_iterators import DirectoryIterator as DirectoryIterator
 from ranvier.preprocessing.image.generator import ImageDataGenerator as ImageDataGenerator
-from ranvier.preprocessing.image.iterators import DataFrameIterator as DataFrameIterator
-from ranvier.preprocessing.image.iterators import DirectoryIterator as DirectoryIterator
 from ranvier.preprocessing.image.iterators import Iterator as Iterator
 from ranvier.preprocessing.image.iterators import NumpyArrayIterator as NumpyArrayIterator
 from ranvier.preprocessing.image.transforms import apply_affine_transform as apply_affine_transform

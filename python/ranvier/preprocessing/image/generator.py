@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import config
-from ranvier.preprocessing.image import iterators
+from ranvier.preprocessing.image.flows import Flows
 from ranvier.preprocessing.image.transforms import (
     CONTINUOUS,
     FILL_MODES,
@@ -26,7 +26,7 @@ Parameters = dict[str, Any]
 _CLOSE_TO_ZERO = 1e-6  # added to deviations
 
 
-class ImageDataGenerator:
+class ImageDataGenerator(Flows):
     """Batches of images, each changed at random within the ranges given, then standardised.
 
     ``rotation_range`` and ``shear_range`` are degrees; ``width_shift_range`` and ``height_shift_range`` parts of the
@@ -128,126 +128,6 @@ class ImageDataGenerator:
             if getattr(self, option) and not getattr(self, implied):
                 setattr(self, implied, True)
                 warnings.warn(f"{option} also turns {implied} on", stacklevel=3)
-
-    def flow(
-        self,
-        x: Any,
-        y: Any = None,
-        batch_size: int = 32,
-        shuffle: bool = True,
-        sample_weight: Any = None,
-        seed: int | None = None,
-        save_to_dir: Any = None,
-        save_prefix: str = "",
-        save_format: str = "png",
-        ignore_class_split: bool = False,
-        subset: str | None = None,
-    ) -> iterators.NumpyArrayIterator:
-        """Batches of images ``x`` (N, H, W, C), or (images, other arrays), with labels ``y`` and weights."""
-        return iterators.NumpyArrayIterator(
-            x,
-            y,
-            self,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            sample_weight=sample_weight,
-            seed=seed,
-            data_format=self.data_format,
-            save_to_dir=save_to_dir,
-            save_prefix=save_prefix,
-            save_format=save_format,
-            ignore_class_split=ignore_class_split,
-            subset=subset,
-            dtype=self.dtype,
-        )
-
-    def flow_from_directory(
-        self,
-        directory: Any,
-        target_size: tuple[int, int] = (256, 256),
-        color_mode: str = "rgb",
-        classes: Sequence[str] | None = None,
-        class_mode: str | None = "categorical",
-        batch_size: int = 32,
-        shuffle: bool = True,
-        seed: int | None = None,
-        save_to_dir: Any = None,
-        save_prefix: str = "",
-        save_format: str = "png",
-        follow_links: bool = False,
-        subset: str | None = None,
-        interpolation: str = "nearest",
-        keep_aspect_ratio: bool = False,
-    ) -> iterators.DirectoryIterator:
-        """Batches of the images in a folder with a folder for each class."""
-        return iterators.DirectoryIterator(
-            directory,
-            self,
-            target_size=target_size,
-            color_mode=color_mode,
-            classes=classes,
-            class_mode=class_mode,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=seed,
-            data_format=self.data_format,
-            save_to_dir=save_to_dir,
-            save_prefix=save_prefix,
-            save_format=save_format,
-            follow_links=follow_links,
-            subset=subset,
-            interpolation=interpolation,
-            keep_aspect_ratio=keep_aspect_ratio,
-            dtype=self.dtype,
-        )
-
-    def flow_from_dataframe(
-        self,
-        dataframe: Any,
-        directory: Any = None,
-        x_col: str = "filename",
-        y_col: Any = "class",
-        weight_col: str | None = None,
-        target_size: tuple[int, int] = (256, 256),
-        color_mode: str = "rgb",
-        classes: Sequence[str] | None = None,
-        class_mode: str | None = "categorical",
-        batch_size: int = 32,
-        shuffle: bool = True,
-        seed: int | None = None,
-        save_to_dir: Any = None,
-        save_prefix: str = "",
-        save_format: str = "png",
-        subset: str | None = None,
-        interpolation: str = "nearest",
-        validate_filenames: bool = True,
-        **kwargs: Any,
-    ) -> iterators.DataFrameIterator:
-        """Batches of the images that a table names: a pandas DataFrame, or any mapping of columns."""
-        return iterators.DataFrameIterator(
-            dataframe,
-            directory,
-            self,
-            x_col=x_col,
-            y_col=y_col,
-            weight_col=weight_col,
-            target_size=target_size,
-            color_mode=color_mode,
-            classes=classes,
-            class_mode="raw" if class_mode == "other" else class_mode,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=seed,
-            data_format=self.data_format,
-            save_to_dir=save_to_dir,
-            save_prefix=save_prefix,
-            save_format=save_format,
-            subset=subset,
-            interpolation=interpolation,
-            dtype=self.dtype,
-            validate_filenames=validate_filenames,
-            **kwargs,
-        )
 
     def standardize(self, x: np.ndarray) -> np.ndarray:
         """One image after ``preprocessing_function``, times ``rescale``, centred and scaled, in place if possible."""
