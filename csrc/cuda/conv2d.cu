@@ -2,7 +2,8 @@
 // al. 2014: cuDNN): no matrix of patches is ever written.
 //
 //   forward           pixels of y  x  (taps, in channels)   times  (taps, in channels)  x  out channels
-//   input gradient    pixels of x  x  (taps, out channels)  times  (taps, out channels) x  in channels
+//   input gradient (and conv2d_transpose)
+//                     pixels of x  x  (taps, out channels)  times  (taps, out channels) x  in channels
 //   kernel gradient   (taps, in channels)  x  pixels of y   times  pixels of y  x  out channels
 //
 // Channels lie side by side in memory (NHWC, HWIO), and lanes go along them, wherever they are rows or columns. Groups

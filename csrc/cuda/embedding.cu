@@ -1,4 +1,5 @@
-// Rows of a table by their numbers, and the sums of what falls on each row.
+// Rows of a table by their numbers (embedding, take), and the sums of what falls on each row (embedding's gradient,
+// scatter_add).
 #include "ops/embedding.h"
 
 #include "cuda/launch.h"

@@ -1,5 +1,5 @@
-// Matrix products with all transpositions, bias and activation; batches; sums of columns. The loop over tiles is that
-// of gemm_tiles.h.
+// matmul and dense: products with all transpositions, bias and activation; batches; sums of columns. The loop over
+// tiles is that of gemm_tiles.h.
 #include "ops/gemm.h"
 
 #include "core/dtype.h"

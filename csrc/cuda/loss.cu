@@ -10,7 +10,7 @@ namespace {
 
 Rows rows_of(LossShape shape) { return {shape.rows, shape.columns, 1}; }
 
-// --- softmax cross-entropy ------------------------------------------------------------------------------------------
+// --- softmax_cross_entropy ------------------------------------------------------------------------------------------
 
 template <typename T>
 __device__ int64_t class_of(ClassLabels<T> labels, int64_t row) {

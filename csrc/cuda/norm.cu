@@ -1,4 +1,4 @@
-// Batch normalisation, channels last: lanes along the channels, so that every read is of neighbours.
+// batch_norm, channels last: lanes along the channels, so that every read is of neighbours.
 //
 // Statistics by blocks of rows (ops/norm.h fixes their length): mean and sum of squared deviations of each, by
 // Welford's recurrence (1962), which reads x once and never subtracts squares; then Chan's merge (1979) of the blocks

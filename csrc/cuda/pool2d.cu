@@ -1,4 +1,4 @@
-// Maximum and average pooling and their gradients: a thread for each number that is written, lanes along the channels,
+// max_pool2d, avg_pool2d and their gradients: a thread for each number that is written, lanes along the channels,
 // which lie side by side. Gradients gather: an input asks the windows that saw it, in their order, so that no two
 // threads add to one place.
 #include "ops/pool2d.h"

@@ -1,7 +1,7 @@
-// Recurrent layers over a sequence. x W for all steps is one product; then each step is one product h U and one kernel
-// that closes the gates of every unit of every row, lanes along the units. Backward the same way round: a kernel gives
-// the gradients of a step's sums, a product takes them to the state before; what the weights and x get are products
-// over all steps at once.
+// lstm, gru and simple_rnn over a sequence (lstm_cell, gru_cell, simple_rnn_cell: of one step). x W for all steps is
+// one product; then each step is one product h U and one kernel that closes the gates of every unit of every row, lanes
+// along the units. Backward the same way round: a kernel gives the gradients of a step's sums, a product takes them to
+// the state before; what the weights and x get are products over all steps at once.
 #include "ops/recurrent.h"
 
 #include "cuda/activation_math.h"
@@ -86,6 +86,7 @@ __global__ void advance(RecurrentForward<T> p, Step at, Sums<T> sums) {
     T* output = p.outputs + (row * s.steps + at.step) * s.units + unit;
     if (is_masked(s, p.mask, row, at.position)) {
       *output = at.step > 0 ? output[-s.units] : T(0);
+      keep_gates(p, here, unit, T(0), T(0), T(0), T(0));  // the weights' gradient multiplies them by zeros
       continue;
     }
     const T* x = sums.of_x + here * columns + unit;

@@ -1,4 +1,5 @@
-// transpose, broadcast_to, concatenate, pad, get_item: one strided copy; and one_hot.
+// transpose, broadcast_to, concatenate, pad, get_item: one strided copy; and one_hot. (take and scatter_add: see
+// embedding.cu.)
 #include "ops/shape.h"
 
 #include "cuda/launch.h"

@@ -1,20 +1,20 @@
-// The kernel table of a GPU, every family's part put together; families to come are absent.
+// The kernel table of a GPU, every family's part put together.
 #include "cuda/table.h"
 
 #include "cuda/cuda.h"
 #include "ops/ceiling.h"
-#include "ops/image.h"
 #include "ops/ladder.h"
 
 namespace ranvier {
 namespace RANVIER_GPU {
 
-extern const ElementwiseKernels elementwise_kernels;
 extern const PerType<ActivationKernels> activation_kernels;
-extern const EmbeddingKernels embedding_kernels;
 extern const PerType<Conv2dKernels> conv2d_kernels;
+extern const ElementwiseKernels elementwise_kernels;
+extern const EmbeddingKernels embedding_kernels;
 extern const PerType<GemmKernels> gemm_kernels;
 extern const PerType<GroupNormKernels> group_norm_kernels;
+extern const ImageKernels image_kernels;
 extern const PerType<LossKernels> loss_kernels;
 extern const PerType<NormKernels> norm_kernels;
 extern const PerType<OptimizerKernels> optimizer_kernels;
@@ -26,8 +26,6 @@ extern const ShapeKernels shape_kernels;
 extern const PerType<SoftmaxKernels> softmax_kernels;
 
 namespace {
-
-constexpr ImageKernels image_kernels = {kAbsent, kAbsent};
 
 // The host's own: a CPU's ceilings, and the ladders that csrc/cuda/ladder has under another name.
 double no_ceiling(int64_t, int) { throw_no_kernel(); }
