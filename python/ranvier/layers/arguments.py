@@ -16,13 +16,24 @@ def positive(layer: str, name: str, value: Any) -> int:
 
 
 def known_axis(layer: Any, shape: Any, axis: int) -> int:
-    """The size of an axis that building needs. Raises ValueError where it is None."""
+    """The size of an axis that building needs. Raises ValueError where there is none, and where it is None."""
+    if shape:
+        check_axes(layer, shape, (axis,))
     if not shape or shape[axis] is None:
         raise ValueError(
             f"{type(layer).__name__} {layer.name!r}: axis {axis} of the input must be known to build it, got input "
             f"shape {shape}"
         )
     return int(shape[axis])
+
+
+def check_axes(layer: Any, shape: Any, axes: Any) -> None:
+    """Raises ValueError for axes that inputs of a shape do not have."""
+    for axis in axes:
+        if not -len(shape) <= axis < len(shape):
+            raise ValueError(
+                f"{type(layer).__name__} {layer.name!r}: the input has no axis {axis}; its shape is {tuple(shape)}"
+            )
 
 
 def check_data_format(layer: str, data_format: str | None, rank: int = 4) -> None:

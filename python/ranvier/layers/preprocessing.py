@@ -123,6 +123,11 @@ class Normalization(Layer):
             mean, variance = (ops.reshape(v, self._shape) for v in (self.adapt_mean, self.adapt_variance))
         else:
             mean, variance = self._given(self.input_mean), self._given(self.input_variance)
+            if any(a not in (1, b) for a, b in zip(mean.shape, inputs.shape, strict=False)):
+                raise ValueError(
+                    f"Normalization {self.name!r}: a mean of shape {self.input_mean.shape} does not fit inputs of "
+                    f"shape {inputs.shape}"
+                )
         deviation = ops.maximum(ops.sqrt(variance), 1e-7)
         return mean + inputs * deviation if self.invert else (inputs - mean) / deviation
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier import constraints, initializers, ops, regularizers
-from ranvier.layers.arguments import known_axis
+from ranvier.layers.arguments import check_axes, known_axis
 from ranvier.layers.axes import on_last_axis
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.layer import Layer
@@ -204,6 +204,7 @@ class UnitNormalization(Layer):
 
     def call(self, inputs: Any) -> Any:
         axes = self.axis if isinstance(self.axis, int) else tuple(self.axis)
+        check_axes(self, inputs.shape, (axes,) if isinstance(axes, int) else axes)
         squares = ops.sum(inputs * inputs, axes, keepdims=True)
         return inputs / ops.sqrt(ops.maximum(squares, 1e-12))
 

@@ -130,6 +130,7 @@ class _Depthwise(Layer):
 class _DepthwiseConv(_Depthwise):
     def build(self, input_shape: Any) -> None:
         channels = known_axis(self, input_shape, -1)
+        self._places(input_shape)
         self.kernel = self._add("kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise")
         if self.use_bias:
             self.bias = self._add("bias", (channels * self.depth_multiplier,), "bias")
@@ -249,6 +250,7 @@ class _SeparableConv(_Depthwise):
 
     def build(self, input_shape: Any) -> None:
         channels = known_axis(self, input_shape, -1)
+        self._places(input_shape)
         between = channels * self.depth_multiplier
         self.depthwise_kernel = self._add(
             "depthwise_kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise"
