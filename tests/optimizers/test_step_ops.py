@@ -63,3 +63,15 @@ def test_threads_do_not_change_bits(limit: dict[str, float]) -> None:
         results.append(p)
     for one, two in zip(*results, strict=True):
         np.testing.assert_array_equal(one.numpy(), two.numpy())
+
+
+@pytest.mark.parametrize("size", [1, 5, 16, 21])
+def test_lamb_measures_nothing_beyond_the_end(size: int) -> None:
+    """Without epsilon the lanes behind the last element hold 0 / 0, which must not reach the norms."""
+    rng = np.random.default_rng(0)
+    p, g = (rng.normal(size=size).astype("float32") for _ in range(2))
+    ours = [rv.Tensor(x.copy()) for x in (p, g, np.zeros_like(p), np.zeros_like(p))]
+    rv.ops.lamb_step(*([x] for x in ours), learning_rate=0.1, iteration=1, epsilon=0.0)
+    right = [x.astype("float64") for x in (p, g, np.zeros_like(p), np.zeros_like(p))]
+    rv.reference.lamb_step(*([x] for x in right), learning_rate=0.1, iteration=1, epsilon=0.0)
+    np.testing.assert_allclose(ours[0].numpy(), right[0], rtol=1e-5)
