@@ -59,7 +59,8 @@ struct RecurrentForward {
   T* outputs;   // (batch, steps, units)
   T* h;         // (batch, units): final states
   T* c;         // lstm's
-  T* gates;     // (batch, steps, saved_gates units), or null: no gradient follows. Masked steps: anything
+  T* gates;     // (batch, steps, saved_gates units), or null: no gradient follows. Masked steps:
+                // anything, but zeros for r h of GruResetBefore, which meets gradients of zero in a product
   T* c_before;  // (batch, steps, units): the c that each step of lstm started from; null with `gates`
 };
 

@@ -109,6 +109,20 @@ def test_masked_steps_keep_the_state_and_repeat_the_output(device: str) -> None:
         np.testing.assert_allclose(c.numpy(), kept_c.numpy(), rtol=1e-14)
 
 
+@pytest.mark.parametrize("device", ["cpu", "sim"])
+def test_masked_steps_of_a_gru_leave_nothing_unwritten(device: str) -> None:
+    """What memory held before (NaN) reaches no gradient through the gates of a masked step."""
+    rng = np.random.default_rng(6)
+    with rv.device(device):
+        x, kernel, recurrent = (rng.normal(size=s) for s in ((3, 4, 2), (2, 15), (5, 15)))
+        mask = rv.Tensor(np.array([[1, 1, 0, 0], [0, 1, 1, 0], [1, 0, 1, 1]], bool))
+        weights = rv.Tensor(recurrent, requires_grad=True)
+        spoiled = [rv.Tensor(np.full((3, 4, 5 * n), np.nan)) for n in (1, 2, 3, 4) for _ in range(4)]
+        del spoiled
+        y = rv.ops.gru(x, kernel, weights, mask=mask, reset_after=False)[0]
+        assert np.isfinite(rv.grad(y.sum(), weights).numpy()).all()
+
+
 def test_backwards_is_the_reversed_sequence() -> None:
     rng = np.random.default_rng(5)
     x, kernel, recurrent = (rng.normal(size=s) for s in ((3, 5, 4), (4, 8), (2, 8)))

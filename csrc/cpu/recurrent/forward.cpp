@@ -289,6 +289,9 @@ class Forward {
         ++next;
         continue;
       }
+      if (p_.gates != nullptr && s_.cell == RecurrentCell::GruResetBefore) {  // r h, a factor of the weights' gradient
+        clear(p_.gates + ((work.rows[i] * s_.steps + position_of(s_, step)) * 4 + 3) * s_.units, s_.units);
+      }
       T* output = p_.outputs + (work.rows[i] * s_.steps + step) * s_.units;
       if (step > 0) {
         copy(output - s_.units, output, s_.units);
