@@ -21,18 +21,19 @@ def moved(images: int, size: int, channels: int) -> float:
     return 4.0 * images * channels * (size**2 + (size // 2) ** 2)
 
 
-def tensors(images: int, size: int, channels: int) -> tuple[Any, Any, Any]:
+def tensors(images: int, size: int, channels: int, requires_grad: bool = False) -> tuple[Any, Any, Any]:
     """The images in NumPy, for us and for PyTorch (NHWC in memory for all)."""
     x = np.random.default_rng(0).normal(size=(images, size, size, channels)).astype(dtype())
     theirs = None
     if torch is not None:
         theirs = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).contiguous(memory_format=torch.channels_last)
-    return x, rv.Tensor(x, requires_grad=True), theirs
+        theirs.requires_grad = requires_grad
+    return x, rv.Tensor(x, requires_grad=requires_grad), theirs
 
 
 def prepare_max(**shape: int) -> dict[str, Any]:
-    """2x2 maxima with their places, as training needs them."""
-    x, ours, theirs = tensors(**shape)
+    """2x2 maxima with their places on the tape, as training needs them."""
+    x, ours, theirs = tensors(**shape, requires_grad=True)
     contenders: dict[str, Any] = {
         "ranvier": lambda: rv.ops.max_pool2d(ours),
         "numpy": lambda: rv.reference.max_pool2d_forward(x, (2, 2), (2, 2), "valid"),

@@ -5,6 +5,7 @@
 #include "ops/binding.h"
 #include "ops/reduce.h"
 #include "ops/sliding_window.h"
+#include "tape/direct.h"
 
 namespace ranvier {
 namespace {
@@ -155,6 +156,29 @@ Array avg_pool2d_backward(const Array& dy, const Sides& input_size, const Sides&
   return dx;
 }
 
+// --- the direct ways: the ops' own parameters, without places ----------------------------------------------------
+
+Array max_pool2d_values(const Array& inputs, const Sides& pool_size, const Sides& strides, const Padding& padding) {
+  return max_pool2d_forward(inputs, pool_size, strides, padding, false).first;
+}
+
+using Pool = Array (*)(const Array&, const Sides&, const Sides&, const Padding&);
+
+Sides both(const Sides& sides) { return sides.size() == 1 ? Sides{sides[0], sides[0]} : sides; }
+
+void add_pool(const char* name, Pool pool) {
+  add_direct(name, [pool](const Array& inputs, const Sides& pool_size, const std::optional<Sides>& strides,
+                          const std::string& padding) {
+    return pool(inputs, both(pool_size), both(strides.value_or(pool_size)), padding);
+  });
+  add_direct(message("global_", name), [name, pool](const Array& inputs, bool keepdims) {
+    check_image(name, "inputs", inputs);
+    const Sides image{inputs.shape(1), inputs.shape(2)};
+    const Array y = pool(inputs, image, image, "valid");
+    return keepdims ? y : y.reshape({y.shape(0), y.shape(3)});
+  });
+}
+
 }  // namespace
 
 void bind_pool2d(py::module_& m) {
@@ -167,6 +191,8 @@ void bind_pool2d(py::module_& m) {
   m.def("avg_pool2d_forward", &avg_pool2d_forward, "inputs"_a, "pool_size"_a, "strides"_a, "padding"_a, releases_gil());
   m.def("avg_pool2d_backward", &avg_pool2d_backward, "dy"_a, "input_size"_a, "pool_size"_a, "strides"_a, "padding"_a,
         releases_gil());
+  add_pool("max_pool2d", &max_pool2d_values);
+  add_pool("avg_pool2d", &avg_pool2d_forward);
 }
 
 }  // namespace ranvier

@@ -3,6 +3,7 @@
 #include "core/checks.h"
 #include "core/dispatch.h"
 #include "ops/binding.h"
+#include "tape/direct.h"
 
 namespace ranvier {
 namespace {
@@ -59,6 +60,8 @@ void bind_softmax(py::module_& m) {
   m.def("softmax_backward", &softmax_backward, "y"_a, "dy"_a, "axis"_a = -1, releases_gil());
   m.def("log_softmax_forward", &log_softmax_forward, "x"_a, "axis"_a = -1, releases_gil());
   m.def("log_softmax_backward", &log_softmax_backward, "y"_a, "dy"_a, "axis"_a = -1, releases_gil());
+  add_direct("softmax", &softmax_forward);
+  add_direct("log_softmax", &log_softmax_forward);
 }
 
 }  // namespace ranvier

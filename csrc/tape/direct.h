@@ -66,6 +66,16 @@ struct Truth {
   bool read(PyObject* argument, const Leader& leader);
   bool value() const { return truth; }
 };
+struct Integer {
+  int64_t integer = 0;
+  bool read(PyObject* argument, const Leader& leader);
+  int64_t value() const { return integer; }
+};
+struct Word {  // a str
+  std::string word = {};
+  bool read(PyObject* argument, const Leader& leader);
+  const std::string& value() const { return word; }
+};
 struct Axis {  // an int or None
   std::optional<int64_t> axis = {};
   bool read(PyObject* argument, const Leader& leader);
@@ -92,6 +102,10 @@ template <>
 struct ReaderOf<double> : Number {};
 template <>
 struct ReaderOf<bool> : Truth {};
+template <>
+struct ReaderOf<int64_t> : Integer {};
+template <>
+struct ReaderOf<const std::string&> : Word {};
 template <>
 struct ReaderOf<std::optional<int64_t>> : Axis {};
 template <>

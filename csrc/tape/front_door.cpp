@@ -110,6 +110,20 @@ bool Truth::read(PyObject* argument, const Leader& /*leader*/) {
   return truth || argument == Py_False;
 }
 
+bool Integer::read(PyObject* argument, const Leader& /*leader*/) { return read_integer(argument, integer); }
+
+bool Word::read(PyObject* argument, const Leader& /*leader*/) {
+  if (PyUnicode_CheckExact(argument) == 0) return false;
+  Py_ssize_t length = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(argument, &length);
+  if (text == nullptr) {  // lone surrogates: the op's Python names the argument that cannot be
+    PyErr_Clear();
+    return false;
+  }
+  word.assign(text, static_cast<std::size_t>(length));
+  return true;
+}
+
 bool Axis::read(PyObject* argument, const Leader& /*leader*/) {
   return argument == Py_None || read_integer(argument, axis.emplace());
 }

@@ -38,10 +38,23 @@ def arguments(name: str, dtype: str) -> list[tuple[tuple[Any, ...], dict[str, An
         return [((a, b), {}) for a, b in ((x, y), (x, row), (row, x), (x, 2), (0.5, x), (x, float("nan")))]
     if name == "where":
         return [((x > 0.5, x, y), {}), ((row > 0, 0), {"x2": x}), ((x > 1, row, 2.5), {})]
+    if "pool" in name:
+        return pool_arguments(name, dtype)
+    if names == ["x", "axis"]:
+        return [((x,), {}), ((x, 0), {}), ((x,), {"axis": -1})]
     if "axis" in names:
         axes: list[Any] = [None, 0, -1] if name.startswith("arg") else [None, 0, -1, (0, 1), [1], ()]
         return [((x,), {"axis": axis, "keepdims": keep}) for axis in axes for keep in (False, True)] + [((x, 1), {})]
     return [((x,), options) for options in ([] if name == "clip" else [{}]) + OPTIONS.get(name, [])]
+
+
+def pool_arguments(name: str, dtype: str) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    images = rv.Tensor(np.random.default_rng(0).normal(size=(2, 5, 6, 3)).astype(dtype))
+    if name.startswith("global"):
+        return [((images,), {}), ((images, True), {})]
+    options = [{}, {"pool_size": 3}, {"pool_size": (2, 3), "strides": 1}, {"pool_size": [3, 1], "strides": (1, 2)}]
+    calls = [((images,), {**o, "padding": padding}) for o in options for padding in ("valid", "same")]
+    return [*calls, ((images, 2, None, ((1, 1), (0, 1))), {})]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

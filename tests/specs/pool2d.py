@@ -25,7 +25,7 @@ def calls(draw: Any, small: bool = False, integers: bool = False) -> Call:
         padding = tuple((draw(st.integers(0, s)), draw(st.integers(0, s))) for s in sides)
         least = list(both(pool))
     size = [n + draw(st.integers(0, 2 if small else 9)) for n in least]
-    channels = draw(st.integers(1, 2) if small else st.sampled_from([0, 1, 3, 8, 16, 17, 40, 70]))
+    channels = draw(st.integers(1, 2) if small else st.sampled_from([0, 1, 3, 5, 8, 13, 16, 17, 40, 70]))
     images = draw(st.integers(1, 2) if small else st.integers(0, 3))
     shape, seed = (images, *size, channels), draw(seeds)
     if integers:  # many ties

@@ -10,8 +10,18 @@ void average_forward(const T* x, T* y, const Pool2dShape& s) {
   const WindowAxis &h = s.window.height, &w = s.window.width;
   const int64_t taps = kTaps > 0 ? kTaps : h.window * w.window;
   const Walk walk = forward_walk(x, y, s);
-  const auto whole = [&](int64_t image, int64_t p, int64_t q, const int64_t* offsets) RANVIER_INLINED {
-    const T* corner = x + input_at(s, image, p * h.stride - h.before, q * w.stride - w.before);
+  const auto whole = [&](int64_t image, int64_t p, int64_t q, int64_t end, const int64_t* offsets) RANVIER_INLINED {
+    const auto corner_of = [&](int64_t column) RANVIER_INLINED {
+      return x + input_at(s, image, p * h.stride - h.before, column * w.stride - w.before);
+    };
+    if (s.channels == 1) {
+      const int64_t first = side_by_side<T>(s, q, end), n = min_of(kWidth<T>, end - first);
+      Vec<T> sum = spaced(corner_of(first), w.stride, n);
+      for (int64_t tap = 1; tap < taps; ++tap) sum += spaced(corner_of(first) + offsets[tap], w.stride, n);
+      store_some(y + output_at(s, image, p, first), sum / broadcast(static_cast<T>(taps)), n);
+      return first + n - q;
+    }
+    const T* corner = corner_of(q);
     const int64_t out = output_at(s, image, p, q);
     each_channels<T>(s.channels, [&](auto count, int64_t c, int64_t left) RANVIER_INLINED {
       constexpr int kVectors = decltype(count)::value;
@@ -33,6 +43,7 @@ void average_forward(const T* x, T* y, const Pool2dShape& s) {
         put(y + out + c + v * kWidth<T>, sum[v] / broadcast(static_cast<T>(taps)), left, walk.past_the_caches);
       }
     });
+    return int64_t{1};
   };
   const auto part = [&](int64_t image, int64_t p, int64_t q, Span rows, Span columns) {
     const Vec<T> size = broadcast(static_cast<T>((rows.end - rows.begin) * (columns.end - columns.begin)));
@@ -75,8 +86,9 @@ void backward_disjoint(const T* dy, T* dx, const Pool2dShape& s) {
       }
     });
   };
-  const auto whole = [&](int64_t image, int64_t p, int64_t q, const int64_t*) {
+  const auto whole = [&](int64_t image, int64_t p, int64_t q, int64_t, const int64_t*) {
     part(image, p, q, window_at(s.window.height, p), window_at(s.window.width, q));
+    return int64_t{1};
   };
   each_output<T>(s, whole, part);
 }

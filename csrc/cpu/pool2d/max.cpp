@@ -4,25 +4,11 @@ namespace ranvier {
 namespace RANVIER_ISA {
 namespace {
 
-// Vectors of places, as narrow as they are stored, beside a vector of T.
-// clang-format off
-template <typename T, typename Index> struct Places;
-template <> struct Places<float, uint8_t> { typedef uint8_t Vector __attribute__((vector_size(kVectorBytes / 4))); };
-template <> struct Places<float, int32_t> { typedef int32_t Vector __attribute__((vector_size(kVectorBytes))); };
-template <> struct Places<double, uint8_t> { typedef uint8_t Vector __attribute__((vector_size(kVectorBytes / 8))); };
-template <> struct Places<double, int32_t> { typedef int32_t Vector __attribute__((vector_size(kVectorBytes / 2))); };
-// clang-format on
-
-template <typename T, typename Index>
-RANVIER_INLINE IntVec<T> load_places(const Index* p, int64_t n) {
-  typename Places<T, Index>::Vector narrow{};
-  if (n == kWidth<T>) {
-    memcpy(&narrow, p, sizeof(narrow));
-  } else {
-    memcpy(&narrow, p, sizeof(Index) * n);
-  }
-  return __builtin_convertvector(narrow, IntVec<T>);
-}
+#if defined(__AVX2__)
+constexpr bool kShuffles = true;
+#else
+constexpr bool kShuffles = false;  // no instruction takes lanes from where another vector says
+#endif
 
 template <typename T, typename Index>
 RANVIER_INLINE auto narrowed(IntVec<T> places) {
@@ -146,6 +132,15 @@ RANVIER_INLINE void best_of_many(const T* from, const int64_t* offsets, int64_t 
   }
 }
 
+// The same for a vector of outputs of one channel.
+template <typename T, bool kKeep>
+RANVIER_INLINE Best<T, kKeep> best_side_by_side(const T* from, int64_t step, int64_t n, const int64_t* offsets,
+                                                int64_t taps) {
+  Best<T, kKeep> best{spaced(from + offsets[0], step, n), IntVec<T>{}};
+  for (int64_t tap = 1; tap < taps; ++tap) best.meet(spaced(from + offsets[tap], step, n), place_of<T>(tap));
+  return best;
+}
+
 // kTaps: 4 for windows of 2x2, else 0. A window that reaches beyond the image is met tap by tap.
 template <typename T, typename Index, bool kKeep, int kTaps>
 void max_forward_taps(const T* x, T* y, Index* places, const Pool2dShape& s) {
@@ -156,8 +151,16 @@ void max_forward_taps(const T* x, T* y, Index* places, const Pool2dShape& s) {
     put(y + out, best.value, left, walk.past_the_caches);
     if (kKeep) store_places<T>(places + out, best.place, left);
   };
-  const auto whole = [&](int64_t image, int64_t p, int64_t q, const int64_t* offsets) RANVIER_INLINED {
-    const T* corner = x + input_at(s, image, p * h.stride - h.before, q * w.stride - w.before);
+  const auto whole = [&](int64_t image, int64_t p, int64_t q, int64_t end, const int64_t* offsets) RANVIER_INLINED {
+    const auto corner_of = [&](int64_t column) RANVIER_INLINED {
+      return x + input_at(s, image, p * h.stride - h.before, column * w.stride - w.before);
+    };
+    if (s.channels == 1) {
+      const int64_t first = side_by_side<T>(s, q, end), n = min_of(kWidth<T>, end - first);
+      keep(best_side_by_side<T, kKeep>(corner_of(first), w.stride, n, offsets, taps), output_at(s, image, p, first), n);
+      return first + n - q;
+    }
+    const T* corner = corner_of(q);
     const int64_t out = output_at(s, image, p, q);
     each_channels<T>(s.channels, [&](auto count, int64_t c, int64_t left) RANVIER_INLINED {
       constexpr int kVectors = decltype(count)::value;
@@ -170,6 +173,7 @@ void max_forward_taps(const T* x, T* y, Index* places, const Pool2dShape& s) {
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) keep(best[v], out + c + v * kWidth<T>, left);
     });
+    return int64_t{1};
   };
   const auto part = [&](int64_t image, int64_t p, int64_t q, Span rows, Span columns) {
     const int64_t out = output_at(s, image, p, q);
@@ -209,7 +213,7 @@ void max_backward_taps(const T* dy, const Index* places, T* dx, const Pool2dShap
   const WindowAxis &h = s.window.height, &w = s.window.width;
   const int64_t taps = kTaps > 0 ? kTaps : h.window * w.window;
   const bool past = streamed(dx, s.images * h.size * w.size, s.channels);
-  const auto whole = [&](int64_t image, int64_t p, int64_t q, const int64_t* offsets) RANVIER_INLINED {
+  const auto whole = [&](int64_t image, int64_t p, int64_t q, int64_t, const int64_t* offsets) RANVIER_INLINED {
     const int64_t out = output_at(s, image, p, q), row = p * h.stride - h.before, column = q * w.stride - w.before;
     clear_beyond(s, image, p, q, {row, row + h.window, row}, {column, column + w.window, column}, dx);
     T* corner = dx + input_at(s, image, row, column);
@@ -230,6 +234,7 @@ void max_backward_taps(const T* dy, const Index* places, T* dx, const Pool2dShap
         }
       }
     });
+    return int64_t{1};
   };
   const auto part = [&](int64_t image, int64_t p, int64_t q, Span rows, Span columns) {
     const int64_t out = output_at(s, image, p, q);
@@ -295,8 +300,9 @@ void max_gather_places(const T* x, const Index* places, T* y, const Pool2dShape&
       store_some(y + out + c, value, left);
     }
   };
-  const auto whole = [&](int64_t image, int64_t p, int64_t q, const int64_t*) {
+  const auto whole = [&](int64_t image, int64_t p, int64_t q, int64_t, const int64_t*) {
     one(image, p, q, window_at(s.window.height, p), window_at(s.window.width, q));
+    return int64_t{1};
   };
   each_output<T>(s, whole, one);
 }
@@ -310,8 +316,11 @@ void forward(const T* x, T* y, Argmax argmax, const Pool2dShape& s) {
 
 template <typename T>
 void backward(const T* dy, Argmax argmax, T* dx, const Pool2dShape& s) {
-  const bool few = 2 * s.channels <= kWidth<T>;  // the lanes of a vector that would stay empty
-  if (few && !argmax.wide) return max_pool2d_scatter(dy, static_cast<const uint8_t*>(argmax.places), dx, s);
+  if (!argmax.wide) {  // where lanes of a vector would stay empty
+    const auto* places = static_cast<const uint8_t*>(argmax.places);
+    if (kShuffles && s.channels < kWidth<T> && disjoint(s)) return max_pool2d_spread(dy, places, dx, s);
+    if (2 * s.channels <= kWidth<T>) return max_pool2d_scatter(dy, places, dx, s);
+  }
   if (argmax.wide) return max_backward_places(dy, static_cast<const int32_t*>(argmax.places), dx, s);
   max_backward_places(dy, static_cast<const uint8_t*>(argmax.places), dx, s);
 }

@@ -11,12 +11,73 @@ void max_pool2d_forward(const float* x, float* y, Argmax argmax, const Pool2dSha
 void max_pool2d_backward(const float* dy, Argmax argmax, float* dx, const Pool2dShape& s);
 void max_pool2d_gather(const float* x, Argmax argmax, float* y, const Pool2dShape& s);
 void max_pool2d_scatter(const float* dy, const uint8_t* places, float* dx, const Pool2dShape& s);
+void max_pool2d_spread(const float* dy, const uint8_t* places, float* dx, const Pool2dShape& s);
 void max_pool2d_forward(const double* x, double* y, Argmax argmax, const Pool2dShape& s);
 void max_pool2d_backward(const double* dy, Argmax argmax, double* dx, const Pool2dShape& s);
 void max_pool2d_gather(const double* x, Argmax argmax, double* y, const Pool2dShape& s);
 void max_pool2d_scatter(const double* dy, const uint8_t* places, double* dx, const Pool2dShape& s);
+void max_pool2d_spread(const double* dy, const uint8_t* places, double* dx, const Pool2dShape& s);
 
 namespace {
+
+// Vectors of places, as narrow as they are stored, beside a vector of T.
+// clang-format off
+template <typename T, typename Index> struct Places;
+template <> struct Places<float, uint8_t> { typedef uint8_t Vector __attribute__((vector_size(kVectorBytes / 4))); };
+template <> struct Places<float, int32_t> { typedef int32_t Vector __attribute__((vector_size(kVectorBytes))); };
+template <> struct Places<double, uint8_t> { typedef uint8_t Vector __attribute__((vector_size(kVectorBytes / 8))); };
+template <> struct Places<double, int32_t> { typedef int32_t Vector __attribute__((vector_size(kVectorBytes / 2))); };
+// clang-format on
+
+template <typename T, typename Index>
+RANVIER_INLINE IntVec<T> load_places(const Index* p, int64_t n) {
+  typename Places<T, Index>::Vector narrow{};
+  if (n == kWidth<T>) {
+    memcpy(&narrow, p, sizeof(narrow));
+  } else {
+    memcpy(&narrow, p, sizeof(Index) * n);
+  }
+  return __builtin_convertvector(narrow, IntVec<T>);
+}
+
+#if defined(__AVX512F__)  // one instruction each, where the compiler takes byte by byte
+template <>
+RANVIER_INLINE IntVec<float> load_places<float, uint8_t>(const uint8_t* p, int64_t n) {
+  const __mmask16 lanes = static_cast<__mmask16>((1u << n) - 1);
+  return (IntVec<float>)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, p));
+}
+template <>
+RANVIER_INLINE IntVec<double> load_places<double, uint8_t>(const uint8_t* p, int64_t n) {
+  const __mmask16 lanes = static_cast<__mmask16>((1u << n) - 1);
+  return (IntVec<double>)_mm512_cvtepu8_epi64(_mm_maskz_loadu_epi8(lanes, p));
+}
+#elif defined(__AVX2__)
+template <>
+RANVIER_INLINE IntVec<float> load_places<float, uint8_t>(const uint8_t* p, int64_t n) {
+  int64_t bytes = 0;
+  if (n == kWidth<float>) {
+    memcpy(&bytes, p, sizeof(bytes));
+  } else {
+    memcpy(&bytes, p, n);
+  }
+  return (IntVec<float>)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(bytes));
+}
+#endif
+
+// Images of one channel: the lanes are outputs side by side instead, n of them, whose windows lie `step` elements
+// apart.
+template <typename T>
+RANVIER_INLINE Vec<T> spaced(const T* from, int64_t step, int64_t n) {
+  Vec<T> v{};
+  if (n == kWidth<T>) {
+#pragma GCC unroll 16
+    for (int64_t lane = 0; lane < kWidth<T>; ++lane) v[lane] = from[lane * step];
+  } else {
+#pragma GCC unroll 16
+    for (int64_t lane = 0; lane < kWidth<T>; ++lane) v[lane] = from[min_of(lane, n - 1) * step];
+  }
+  return v;
+}
 
 // Calls body(Count<n>, c, left) for the channels from c on: n whole vectors at a time, or the last few channels.
 template <int n>
@@ -81,6 +142,14 @@ RANVIER_INLINE Span whole_windows(const WindowAxis& axis) {
   return {begin, max_of(begin, end), 0};
 }
 
+// Where a vector of outputs begins that holds output q and lies among the whole windows up to end, if it can: the last
+// ones of a row may be computed twice.
+template <typename T>
+RANVIER_INLINE int64_t side_by_side(const Pool2dShape& s, int64_t q, int64_t end) {
+  const int64_t first = min_of(q, end - kWidth<T>);
+  return first >= whole_windows(s.window.width).begin ? first : q;
+}
+
 // The elements of a whole window, in order, from its first one on.
 RANVIER_INLINE const int64_t* window_offsets(const Pool2dShape& s) {
   const WindowAxis &h = s.window.height, &w = s.window.width;
@@ -92,20 +161,21 @@ RANVIER_INLINE const int64_t* window_offsets(const Pool2dShape& s) {
   return offsets;
 }
 
-// One row of outputs: whole(q, offsets) for the outputs with whole windows, part(q, rows, columns) for the others.
+// One row of outputs: whole(q, end, offsets) for the outputs with whole windows, of which it does one or several from
+// q on, and says how many; part(q, rows, columns) for each of the others.
 template <typename T, typename Whole, typename Part>
 RANVIER_INLINE void each_output(const Pool2dShape& s, const Whole& whole, const Part& part) {
   const WindowAxis &h = s.window.height, &w = s.window.width;
   const Span rows_whole = whole_windows(h), columns_whole = whole_windows(w);
   const int64_t taps = min_of(h.window, h.size) * min_of(w.window, w.size);
-  parallel(0, s.images * h.out, grain_for(w.out * taps * s.channels / 4), [&](int64_t begin, int64_t end) {
+  parallel(0, s.images * h.out, grain_for(w.out * taps * max_of(s.channels, 4) / 4), [&](int64_t begin, int64_t end) {
     const int64_t* offsets = window_offsets(s);
     for (int64_t r = begin; r < end; ++r) {
       const int64_t image = r / h.out, p = r % h.out;
       const bool in_rows = p >= rows_whole.begin && p < rows_whole.end;
       const int64_t from = in_rows ? columns_whole.begin : w.out, to = in_rows ? columns_whole.end : w.out;
       for (int64_t q = 0; q < from; ++q) part(image, p, q, window_at(h, p), window_at(w, q));
-      for (int64_t q = from; q < to; ++q) whole(image, p, q, offsets);
+      for (int64_t q = from; q < to;) q += whole(image, p, q, to, offsets);
       for (int64_t q = to; q < w.out; ++q) part(image, p, q, window_at(h, p), window_at(w, q));
     }
     finish_streaming();

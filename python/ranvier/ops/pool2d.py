@@ -6,6 +6,7 @@ from typing import Any
 
 from ranvier.autograd import Function, is_recording
 from ranvier.ops.conv2d import padding_argument, pair
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor, wrap
 
 __all__ = ["avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "max_pool2d"]
@@ -85,6 +86,7 @@ def _window(op: str, pool_size: Any, strides: Any, padding: Any) -> dict[str, An
     return dict(pool_size=size, strides=steps, padding=padding_argument(op, padding))
 
 
+@direct("max_pool2d")
 def max_pool2d(inputs: Any, pool_size: Any = 2, strides: Any = None, padding: Any = "valid") -> Tensor:
     """The maximum of each window of an image: (N, H, W, C) -> (N, OH, OW, C).
 
@@ -102,6 +104,7 @@ def max_pool2d(inputs: Any, pool_size: Any = 2, strides: Any = None, padding: An
     return MaxPool2D.apply(inputs, **_window("max_pool2d", pool_size, strides, padding))
 
 
+@direct("avg_pool2d")
 def avg_pool2d(inputs: Any, pool_size: Any = 2, strides: Any = None, padding: Any = "valid") -> Tensor:
     """The mean of each window of an image: (N, H, W, C) -> (N, OH, OW, C).
 
@@ -124,6 +127,7 @@ def _global(pool: Any, inputs: Any, keepdims: bool) -> Tensor:
     return y if keepdims else y.reshape((y.shape[0], y.shape[3]))
 
 
+@direct("global_max_pool2d")
 def global_max_pool2d(inputs: Any, keepdims: bool = False) -> Tensor:
     """The maximum of each channel of an image: (N, H, W, C) -> (N, C), or (N, 1, 1, C) with ``keepdims``.
 
@@ -137,6 +141,7 @@ def global_max_pool2d(inputs: Any, keepdims: bool = False) -> Tensor:
     return _global(max_pool2d, inputs, keepdims)
 
 
+@direct("global_avg_pool2d")
 def global_avg_pool2d(inputs: Any, keepdims: bool = False) -> Tensor:
     """The mean of each channel of an image: (N, H, W, C) -> (N, C), or (N, 1, 1, C) with ``keepdims``.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.autograd import Function, is_recording
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, wrap
 
 __all__ = ["log_softmax", "softmax"]
@@ -48,6 +49,7 @@ class LogSoftmax(Function):
         return wrap(self.kernels.log_softmax_backward(y.array, dy.array, self.axis))
 
 
+@direct("softmax")
 def softmax(x: Any, axis: int = -1) -> Tensor:
     """Exponentials of ``x`` normalised along ``axis``: (..., n, ...) -> (..., n, ...), slices summing to one.
 
@@ -62,6 +64,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
     return Softmax.apply(x, axis=axis)
 
 
+@direct("log_softmax")
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
     """Logarithm of softmax along ``axis``, without forming the softmax: (..., n, ...) -> (..., n, ...).
 
