@@ -1,121 +1,8 @@
-#include "ops/group_norm.h"
-
-#include <math.h>
-
-#include "cpu/row.h"
+#include "cpu/group_norm/piece.h"
 
 namespace ranvier {
 namespace RANVIER_ISA {
 namespace {
-
-// What one task works on: some whole groups of one sample. A sample is read two or three times, from the caches when it
-// fits them: once for its mean, once for the squares around it (the sum of squares minus the square of the sum would
-// cancel), once to write y, from its end on, which the pass before left in the caches.
-template <typename T>
-struct Piece {
-  const T* x;      // its first channel at position 0
-  int64_t stride;  // from one position to the next
-  int64_t width;   // channels
-  int64_t groups;
-  int64_t size;       // channels of a group
-  int64_t channel;    // its first channel in the sample
-  int64_t offset;     // elements before it
-  int64_t statistic;  // of its first group in mean and rstd
-};
-
-// Samples are shared out among the threads, and the groups of a sample too where samples are few: in pieces of at least
-// kPieceChannels. The shape alone decides, so that sums are the same on any number of threads.
-constexpr int64_t kPieceChannels = 32, kFewSamples = 8;
-
-struct Cut {
-  int64_t groups;  // of a piece
-  int64_t pieces;  // of a sample
-};
-
-Cut cut_of(GroupShape shape) {
-  const int64_t size = shape.channels / shape.groups;
-  if (shape.samples >= kFewSamples || size == 0) return {shape.groups, 1};
-  const int64_t groups = ceil_div(kPieceChannels, size);
-  return {groups, ceil_div(shape.groups, groups)};
-}
-
-template <typename T>
-Piece<T> piece_of(const T* x, GroupShape shape, Cut cut, int64_t sample, int64_t index) {
-  const int64_t size = shape.channels / shape.groups, first = index * cut.groups;
-  const int64_t groups = min_of(cut.groups, shape.groups - first);
-  const int64_t offset = sample * shape.positions * shape.channels + first * size;
-  return {x + offset, shape.channels, groups * size, groups, size, first * size, offset, sample * shape.groups + first};
-}
-
-template <typename T, typename Body>
-void each_piece(const T* x, GroupShape shape, const Body& body) {
-  const Cut cut = cut_of(shape);
-  const int64_t work = shape.positions * min_of(shape.channels, cut.groups * (shape.channels / shape.groups));
-  parallel(0, shape.samples * cut.pieces, grain_for(work), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) body(piece_of(x, shape, cut, i / cut.pieces, i % cut.pieces));
-  });
-}
-
-template <typename T>
-T* scratch(int64_t arrays, int64_t width) {
-  return static_cast<T*>(thread_scratch(kScratchA, sizeof(T) * static_cast<uint64_t>(arrays * width)));
-}
-
-// --- sums over the positions ----------------------------------------------------------------------------------------
-
-// kSums sums for each of kVectors vectors of channels from `at` on: term(sums, position, channel, lanes) adds to them.
-template <typename T, int kSums, int kVectors, typename Term>
-RANVIER_INLINE void sum_strip(int64_t positions, int64_t at, int64_t lanes, int64_t width, T* out, const Term& term) {
-  Vec<T> sums[kVectors][kSums] = {};
-  for (int64_t p = 0; p < positions; ++p) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) term(sums[v], p, at + v * kWidth<T>, lanes);
-  }
-#pragma GCC unroll 4
-  for (int v = 0; v < kVectors; ++v) {
-#pragma GCC unroll 2
-    for (int s = 0; s < kSums; ++s) store_some(out + s * width + at + v * kWidth<T>, sums[v][s], lanes);
-  }
-}
-
-// out: (kSums, width), the sums of term over the positions.
-template <typename T, int kSums, typename Term>
-RANVIER_INLINE void sum_positions(int64_t positions, int64_t width, T* out, const Term& term) {
-  int64_t at = 0;
-  for (; at + 4 * kWidth<T> <= width; at += 4 * kWidth<T>) {
-    sum_strip<T, kSums, 4>(positions, at, kWidth<T>, width, out, term);
-  }
-  for (; at + 2 * kWidth<T> <= width; at += 2 * kWidth<T>) {
-    sum_strip<T, kSums, 2>(positions, at, kWidth<T>, width, out, term);
-  }
-  for (; at + kWidth<T> <= width; at += kWidth<T>) sum_strip<T, kSums, 1>(positions, at, kWidth<T>, width, out, term);
-  if (at < width) sum_strip<T, kSums, 1>(positions, at, width - at, width, out, term);
-}
-
-// The sum of n numbers, in four chains of vectors.
-template <typename T>
-T sum_of(const T* x, int64_t n) {
-  if (n == 1) return x[0];
-  Vec<T> sums[4] = {};
-  int64_t i = 0;
-  for (; i + 4 * kWidth<T> <= n; i += 4 * kWidth<T>) {
-#pragma GCC unroll 4
-    for (int v = 0; v < 4; ++v) sums[v] += load(x + i + v * kWidth<T>);
-  }
-  for (; i < n; i += kWidth<T>) sums[0] += load_some(x + i, min_of(kWidth<T>, n - i));
-  return sum_lanes<T>((sums[0] + sums[1]) + (sums[2] + sums[3]));
-}
-
-// out[c] = of(group of c), over the channels of a piece.
-template <typename T, typename Of>
-RANVIER_INLINE void spread(const Piece<T>& piece, T* out, const Of& of) {
-  for (int64_t g = 0; g < piece.groups; ++g) {
-    const T value = of(g);
-    T* to = out + g * piece.size;
-    each_vector<T>(piece.size,
-                   [&](int64_t c, int64_t lanes) RANVIER_INLINED { store_some(to + c, broadcast(value), lanes); });
-  }
-}
 
 // --- one position: each group is a row of its own, with one mean and one rstd, and needs no scratch ------------------
 
@@ -202,20 +89,19 @@ void row_gradients(const Piece<T>& piece, const T* dy, GroupScale<T> by, T* sums
 
 template <typename T>
 void piece_statistics(const Piece<T>& piece, int64_t positions, T* mean, T* rstd, double epsilon) {
-  T* sums = scratch<T>(2, piece.width);
-  T* centre = sums + piece.width;
+  T* sums = scratch<T>(2, piece.span);
+  T* centre = sums + piece.span;
   const T count = T(positions * piece.size);
-  sum_positions<T, 1>(positions, piece.width, sums,
-                      [&](Vec<T>* sum, int64_t p, int64_t c, int64_t lanes)
-                          RANVIER_INLINED { sum[0] += load_some(piece.x + p * piece.stride + c, lanes); });
+  sum_positions<T, 1>(piece, positions, sums, [&](Vec<T>* sum, int64_t at, int64_t, int64_t lanes) RANVIER_INLINED {
+    sum[0] += load_some(piece.x + at, lanes);
+  });
   spread(piece, centre, [&](int64_t g) {
     return mean[piece.statistic + g] = count > 0 ? sum_of(sums + g * piece.size, piece.size) / count : T(0);
   });
-  sum_positions<T, 1>(
-      positions, piece.width, sums, [&](Vec<T>* sum, int64_t p, int64_t c, int64_t lanes) RANVIER_INLINED {
-        const Vec<T> d = load_some(piece.x + p * piece.stride + c, lanes) - load_some(centre + c, lanes);
-        sum[0] = fma(d, d, sum[0]);
-      });
+  sum_positions<T, 1>(piece, positions, sums, [&](Vec<T>* sum, int64_t at, int64_t c, int64_t lanes) RANVIER_INLINED {
+    const Vec<T> d = load_some(piece.x + at, lanes) - load_some(centre + c, lanes);
+    sum[0] = fma(d, d, sum[0]);
+  });
   for (int64_t g = 0; g < piece.groups; ++g) {
     const T variance = count > 0 ? sum_of(sums + g * piece.size, piece.size) / count : T(0);
     rstd[piece.statistic + g] = T(1 / __builtin_sqrt(double(variance) + epsilon));
@@ -225,23 +111,24 @@ void piece_statistics(const Piece<T>& piece, int64_t positions, T* mean, T* rstd
 // Per channel: what is taken off, what it is scaled by, what is added.
 template <typename T>
 void piece_normalise(const Piece<T>& piece, int64_t positions, GroupScale<T> by, T* y, bool past) {
-  T* centre = scratch<T>(2, piece.width);
-  T* scale = centre + piece.width;
+  T* centre = scratch<T>(4, piece.span);
+  T *scale = centre + piece.span, *gamma = scale + piece.span, *beta = gamma + piece.span;
   spread(piece, centre, [&](int64_t g) { return by.mean[piece.statistic + g]; });
   spread(piece, scale, [&](int64_t g) { return by.rstd[piece.statistic + g]; });
   if (by.gamma != nullptr) {
-    for (int64_t c = 0; c < piece.width; ++c) scale[c] *= by.gamma[piece.channel + c];
+    spread_channels(piece, gamma, by.gamma);
+    for (int64_t c = 0; c < piece.span; ++c) scale[c] *= gamma[c];
   }
-  const T* beta = by.beta == nullptr ? nullptr : by.beta + piece.channel;
-  for (int64_t p = positions - 1; p >= 0; --p) {
-    const T* from = piece.x + p * piece.stride;
-    T* to = y + piece.offset + p * piece.stride;
-    each_vector<T>(piece.width, [&](int64_t c, int64_t lanes) RANVIER_INLINED {
+  if (by.beta != nullptr) spread_channels(piece, beta, by.beta);
+  each_row(piece, positions, [&](int64_t offset, int64_t length) RANVIER_INLINED {
+    const T* from = piece.x + offset;
+    T* to = y + piece.offset + offset;
+    each_vector<T>(length, [&](int64_t c, int64_t lanes) RANVIER_INLINED {
       const Vec<T> d = load_some(from + c, lanes) - load_some(centre + c, lanes);
       const Vec<T> scaled = d * load_some(scale + c, lanes);
-      put(to + c, beta == nullptr ? scaled : scaled + load_some(beta + c, lanes), lanes, past);
+      put(to + c, by.beta == nullptr ? scaled : scaled + load_some(beta + c, lanes), lanes, past);
     });
-  }
+  });
   if (past) finish_streaming();
 }
 
@@ -270,19 +157,21 @@ struct Coefficients {
 
 template <typename T>
 Coefficients<T> coefficients_of(const Piece<T>& piece, const T* dy, GroupScale<T> by, int64_t positions) {
-  T* all = scratch<T>(5, piece.width);
-  const Coefficients<T> k{all, all + piece.width, all + 2 * piece.width, all + 3 * piece.width, all + 4 * piece.width};
+  T* all = scratch<T>(5, piece.span);
+  const Coefficients<T> k{all, all + piece.span, all + 2 * piece.span, all + 3 * piece.span, all + 4 * piece.span};
   spread(piece, k.centre, [&](int64_t g) { return by.mean[piece.statistic + g]; });
   spread(piece, k.rstd, [&](int64_t g) { return by.rstd[piece.statistic + g]; });
-  for (int64_t c = 0; c < piece.width; ++c) k.gamma[c] = by.gamma == nullptr ? T(1) : by.gamma[piece.channel + c];
-  sum_positions<T, 2>(positions, piece.width, k.sums,
-                      [&](Vec<T>* sum, int64_t p, int64_t c, int64_t lanes) RANVIER_INLINED {
-                        const int64_t at = p * piece.stride + c;
-                        const Vec<T> d = load_some(piece.x + at, lanes) - load_some(k.centre + c, lanes);
-                        const Vec<T> g = load_some(dy + piece.offset + at, lanes);
-                        sum[0] += g;
-                        sum[1] = fma(g, d * load_some(k.rstd + c, lanes), sum[1]);
-                      });
+  if (by.gamma != nullptr) {
+    spread_channels(piece, k.gamma, by.gamma);
+  } else {
+    spread(piece, k.gamma, [](int64_t) { return T(1); });
+  }
+  sum_positions<T, 2>(piece, positions, k.sums, [&](Vec<T>* sum, int64_t at, int64_t c, int64_t lanes) RANVIER_INLINED {
+    const Vec<T> d = load_some(piece.x + at, lanes) - load_some(k.centre + c, lanes);
+    const Vec<T> g = load_some(dy + piece.offset + at, lanes);
+    sum[0] += g;
+    sum[1] = fma(g, d * load_some(k.rstd + c, lanes), sum[1]);
+  });
   return k;
 }
 
@@ -296,18 +185,18 @@ void piece_input_gradient(const Piece<T>& piece, const T* dy, const Coefficients
   }
   spread(piece, k.sums, [&](int64_t g) { return sum_of(k.sums + g * piece.size, piece.size) / count; });
   spread(piece, k.along, [&](int64_t g) { return sum_of(k.along + g * piece.size, piece.size) / count; });
-  for (int64_t p = positions - 1; p >= 0; --p) {
-    const T* from = piece.x + p * piece.stride;
-    const T* slope = dy + piece.offset + p * piece.stride;
-    T* to = dx + piece.offset + p * piece.stride;
-    each_vector<T>(piece.width, [&](int64_t c, int64_t lanes) RANVIER_INLINED {
+  each_row(piece, positions, [&](int64_t offset, int64_t length) RANVIER_INLINED {
+    const T* from = piece.x + offset;
+    const T* slope = dy + piece.offset + offset;
+    T* to = dx + piece.offset + offset;
+    each_vector<T>(length, [&](int64_t c, int64_t lanes) RANVIER_INLINED {
       const Vec<T> rstd = load_some(k.rstd + c, lanes);
       const Vec<T> normal = (load_some(from + c, lanes) - load_some(k.centre + c, lanes)) * rstd;
       const Vec<T> own = load_some(slope + c, lanes) * load_some(k.gamma + c, lanes);
       const Vec<T> shared = fma(normal, load_some(k.along + c, lanes), load_some(k.sums + c, lanes));
       put(to + c, (own - shared) * rstd, lanes, past);
     });
-  }
+  });
   if (past) finish_streaming();
 }
 
