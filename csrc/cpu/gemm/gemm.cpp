@@ -130,8 +130,8 @@ void multiply_vector(const GemmArguments<T>& g) {
 // Would vectors along a few columns of C be so empty that vectors along k, and a reduction of each, are better?
 template <typename T>
 bool few_columns(const GemmArguments<T>& g) {
-  constexpr int64_t kInL1 = 32 * 1024 / sizeof(T);
-  return !g.transpose_a && g.n <= 16 && g.k >= 4 * kWidth<T> && g.n * g.k <= kInL1 &&
+  constexpr int64_t kInL2 = 256 * 1024 / sizeof(T);
+  return !g.transpose_a && g.n <= 16 && g.k >= 4 * kWidth<T> && g.n * g.k <= kInL2 &&
          4 * g.n <= 3 * ceil_div(g.n, kWidth<T>) * kWidth<T>;
 }
 
