@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -109,6 +110,12 @@ def bars(axes: Any, rows: Sequence[Row]) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09 * 6 / max(6.0, len(rows))), ncols=4, frameon=False)
 
 
+def _foot(figure: Any, text: str, size: int) -> None:
+    """What was run, in as many lines as it takes."""
+    letters = int(figure.get_figwidth() * 72 / (0.62 * size))  # a letter is about 0.6 of its size wide
+    figure.supxlabel("\n".join(textwrap.wrap(text, letters)), fontsize=size, color=GREY)
+
+
 def picture(rows: Sequence[Row], ceilings: Sequence[Ceilings], path: str, subtitle: str) -> None:
     """One row of the picture per number of threads: the roofline, where flops are counted, and the bars."""
     groups = [(c, [row for row in rows if row.threads == c.threads]) for c in ceilings]
@@ -127,7 +134,7 @@ def picture(rows: Sequence[Row], ceilings: Sequence[Ceilings], path: str, subtit
         bars(axes, group)
         threads = f"{roof.threads} thread{'s' if roof.threads > 1 else ''}"
         axes.set_title(f"Ranvier beside its peers, {threads}, {group[0].dtype}")
-    figure.supxlabel(subtitle, fontsize=8, color=GREY)
+    _foot(figure, subtitle, 8)
     figure.savefig(path)
 
 
@@ -161,5 +168,5 @@ def climb(climbs: Sequence[tuple[Sequence[Height], Ceilings]], path: str, subtit
         threads = f"{roof.threads} thread{'s' if roof.threads > 1 else ''}"
         axes.set_title(f"{heights[0].ladder}: {words(heights[0].shape)}, {threads}", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.supxlabel(subtitle, fontsize=7, color=GREY)
+    _foot(figure, subtitle, 7)
     figure.savefig(path)
