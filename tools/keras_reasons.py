@@ -9,7 +9,6 @@ ABSENT: list[tuple[str, str, str]] = [
     ("layers", r"MelSpectrogram|STFTSpectrogram", "no audio; `initializers.STFT` makes the kernels of one"),
     ("layers", r"MaxNumBoundingBoxes", "no bounding boxes"),
     ("layers", r"ReversibleEmbedding", "for large language models, which are out of scope"),
-    ("layers", r"Contrast.*", "not in the course; `Equalization`, `AutoContrast`"),
     ("optimizers", r"legacy", "Keras 2's optimizers"),
     ("callbacks", r"OrbaxCheckpoint", "Orbax is JAX's"),
     ("callbacks", r"ProgbarLogger", "`ProgressBar` is its name here, and `fit(verbose=...)` makes it"),

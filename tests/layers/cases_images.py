@@ -29,6 +29,8 @@ CASES = [
     ImageCase("AutoContrast", {}, LAST),
     ImageCase("Equalization"),
     ImageCase("Equalization", {"value_range": (0, 300), "bins": 64}),
+    ImageCase("ContrastLimitedAdaptiveHistogramEqualization", {"tile_grid_size": (3, 4), "clip_limit": 40}),
+    ImageCase("ContrastLimitedAdaptiveHistogramEqualization", {"tile_grid_size": (3, 5), "clip_limit": 0.0}),
     ImageCase("Solarization", {"addition_factor": 0.2, "threshold_factor": 0.6}, LAST),
     ImageCase("RandomFlip"),
     ImageCase("RandomFlip", {"mode": "vertical"}),
@@ -67,4 +69,9 @@ CASES = [
 ]
 DRAWN_INSIDE = ("RandomColorJitter", "RandomElasticTransform")
 SIZED = ("Resizing", "CenterCrop", "RandomCrop")
-PLAIN = ("Resizing", "CenterCrop", "AutoContrast")  # act without training too
+PLAIN = (
+    "Resizing",
+    "CenterCrop",
+    "AutoContrast",
+    "ContrastLimitedAdaptiveHistogramEqualization",
+)  # act without training too

@@ -14,6 +14,9 @@ from ranvier.layers.attention import Attention as Attention
 from ranvier.layers.augmentation import AugMix as AugMix
 from ranvier.layers.augmentation import AutoContrast as AutoContrast
 from ranvier.layers.augmentation import CenterCrop as CenterCrop
+from ranvier.layers.augmentation import (
+    ContrastLimitedAdaptiveHistogramEqualization as ContrastLimitedAdaptiveHistogramEqualization,
+)
 from ranvier.layers.augmentation import CutMix as CutMix
 from ranvier.layers.augmentation import Equalization as Equalization
 from ranvier.layers.augmentation import MixUp as MixUp

@@ -14,6 +14,9 @@ from ranvier.layers.augmentation.color import RandomSaturation as RandomSaturati
 from ranvier.layers.augmentation.color import RandomSharpness as RandomSharpness
 from ranvier.layers.augmentation.fixed import AutoContrast as AutoContrast
 from ranvier.layers.augmentation.fixed import CenterCrop as CenterCrop
+from ranvier.layers.augmentation.fixed import (
+    ContrastLimitedAdaptiveHistogramEqualization as ContrastLimitedAdaptiveHistogramEqualization,
+)
 from ranvier.layers.augmentation.fixed import Equalization as Equalization
 from ranvier.layers.augmentation.fixed import Resizing as Resizing
 from ranvier.layers.augmentation.fixed import Solarization as Solarization

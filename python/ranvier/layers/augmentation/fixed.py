@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import ops
-from ranvier.layers.arguments import positive
+from ranvier.layers.arguments import pair, positive
 from ranvier.layers.augmentation.base import ImageLayer, factor_range, rescaled, two_values
 from ranvier.ops.image.layout import rounded
 from ranvier.tensor import Tensor, as_tensor
@@ -201,3 +201,88 @@ class Equalization(ImageLayer):
         table = ops.clip(rounded((sums - first) * 255.0 / ops.where(rest > 0, rest, 1.0)), 0.0, 255.0)
         equal = ops.cast(ops.take(table, places, axis=0), channel.dtype)
         return ops.where(rest > 0, equal, channel)  # one value only: as it is
+
+
+class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
+    """Equalizes each tile of a grid by its own histogram, no count of which exceeds ``clip_limit`` times the mean.
+
+    Between the middles of tiles their tables are interpolated. ``clip_limit=0`` sets no limit. Source: Keras
+    ``ContrastLimitedAdaptiveHistogramEqualization`` (Zuiderveld 1994).
+
+    >>> import ranvier as rv
+    >>> rv.layers.ContrastLimitedAdaptiveHistogramEqualization()(rv.ops.ones((16, 16, 3))).shape
+    (16, 16, 3)
+    """
+
+    settings = ("value_range", "clip_limit", "tile_grid_size")
+
+    def __init__(
+        self,
+        value_range: Any = (0, 255),
+        clip_limit: float = 4.0,
+        tile_grid_size: Any = (8, 8),
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(data_format=data_format, **kwargs)
+        self.value_range = value_range
+        self.clip_limit = clip_limit
+        self.tile_grid_size = pair("ContrastLimitedAdaptiveHistogramEqualization", "tile_grid_size", tile_grid_size)
+
+    def transform_images(self, images: Any, transformation: Any = None, training: bool = True) -> Any:
+        images = self._images(images)
+        first = self.data_format == "channels_first"
+        values = rescaled(ops.transpose(images, (0, 2, 3, 1)) if first else images, self.value_range, (0, 255))
+        equal = rescaled(self._equal(ops.clip(values, 0.0, 255.0)), (0, 255), self.value_range)
+        return ops.transpose(equal, (0, 3, 1, 2)) if first else equal
+
+    def _equal(self, images: Tensor) -> Tensor:
+        count, height, width, channels = images.shape
+        rows, columns = self.tile_grid_size
+        tall, wide = -(-height // rows), -(-width // columns)
+        for axis, (side, padded) in enumerate(((height, tall * rows), (width, wide * columns)), 1):
+            if padded > side:
+                mirrored = np.pad(np.arange(side), (0, padded - side), mode="symmetric")
+                images = ops.take(images, Tensor(mirrored, device=images.device), axis=axis)
+        pixels = ops.cast(images, "int64")
+        tiles = ops.transpose(ops.reshape(pixels, (count, rows, tall, columns, wide, channels)), (0, 1, 3, 5, 2, 4))
+        tables = self._tables(ops.reshape(tiles, (-1, tall * wide)), images.dtype)
+
+        # What pixel (i, j) of image n, channel c takes from the tables around it, flat: ((n, row, column, c), value).
+        above, below, down = _around(tall, rows)
+        before, after, across = _around(wide, columns)
+        n, c = np.arange(count)[:, None, None, None], np.arange(channels)
+
+        def taken(row: np.ndarray, column: np.ndarray) -> Tensor:
+            tile = ((n * rows + row[:, None, None]) * columns + column[:, None]) * channels + c
+            return ops.take(tables, pixels + Tensor(tile * 256, device=images.device), axis=0)
+
+        shares = down[:, None, None], across[:, None]
+        v, h = (Tensor(share, dtype=images.dtype, device=images.device) for share in shares)
+        top = taken(above, before) * (1.0 - h) + taken(above, after) * h
+        bottom = taken(below, before) * (1.0 - h) + taken(below, after) * h
+        return (top * (1.0 - v) + bottom * v)[:, :height, :width]
+
+    def _tables(self, tiles: Tensor, dtype: str) -> Tensor:
+        """What every value of every tile (tiles, pixels) becomes, flat."""
+        count, area = tiles.shape
+        places = tiles + Tensor(np.arange(count)[:, None] * 256, device=tiles.device)
+        counts = ops.scatter_add(
+            ops.zeros((count * 256,), dtype), ops.reshape(places, (-1,)), ops.ones((count * area,), dtype)
+        )
+        counts = ops.reshape(counts, (count, 256))
+        if self.clip_limit > 0:
+            kept = ops.minimum(counts, float(int(self.clip_limit * area / 256)))  # as in Keras on PyTorch
+            counts = kept + ops.sum(counts - kept, axis=-1, keepdims=True) / 256.0
+        sums = ops.matmul(counts, Tensor(np.tri(256).T.copy(), dtype=dtype, device=tiles.device))
+        least = ops.min(sums, axis=-1, keepdims=True)
+        rest = area - least
+        table = (sums - least) * 255.0 / ops.where(ops.equal(rest, 0.0), 1.0, rest)
+        return ops.reshape(ops.clip(table, 0.0, 255.0), (-1,))
+
+
+def _around(side: int, tiles: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each pixel of an axis of tiles the two whose middles it lies between, and the share of the latter."""
+    place = (np.arange(side * tiles) - side / 2) / side
+    low = np.floor(place)
+    return (*(np.clip(low + k, 0, tiles - 1).astype(np.int64) for k in (0, 1)), place - low)
