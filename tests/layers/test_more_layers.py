@@ -23,7 +23,7 @@ DIFFERENTIABLE = [c for c in MORE if not c.keras and c.integers is None and c.la
 
 
 def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 @pytest.mark.parametrize("case", DIFFERENTIABLE, ids=lambda c: c.name)
@@ -38,8 +38,8 @@ def test_gradients(case: Case) -> None:
     weights = [np.random.default_rng(i).uniform(0.2, 1.2, w.shape) for i, w in enumerate(ours.weights)]
     ours.set_weights(weights), theirs.set_weights(weights)
     y, expected = (k(x if several else x[0], **case.call) for k, x in ((ours, mine), (theirs, right)))
-    (expected * expected).sum().backward()
-    found = rv.grad(rv.ops.sum(y * y), [*mine, *ours.trainable_weights])
+    sum((e * e).sum() for e in as_list(expected)).backward()
+    found = rv.grad(sum(rv.ops.sum(e * e) for e in as_list(y)), [*mine, *ours.trainable_weights])
     theirs_found = [x.grad for x in right] + [w.value.grad for w in theirs.trainable_weights]
     for one, other in zip(found, theirs_found, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-4, atol=1e-5)
