@@ -200,10 +200,43 @@ void affine_transform_backward(DType dtype, const void* dy, const void* transfor
   scatter<double>(dy, transforms, dx, w);
 }
 
+// One thread for each number of the result: the weighted sum along the rows for each of its columns, then along these.
+template <typename T>
+__global__ void weigh_pixels(const T* x, T* y, const ImageResize r) {
+  const T* row_weights = static_cast<const T*>(r.rows.weights);
+  const T* column_weights = static_cast<const T*>(r.columns.weights);
+  const int64_t pitch = r.columns.from * r.channels;
+  for (int64_t i = grid_thread(); i < r.images * r.rows.to * r.columns.to * r.channels; i += grid_threads()) {
+    const int64_t channel = i % r.channels, column = i / r.channels % r.columns.to;
+    const int64_t row = i / (r.channels * r.columns.to) % r.rows.to,
+                  image = i / (r.channels * r.columns.to * r.rows.to);
+    const T* from = x + (image * r.rows.from + r.rows.first[row]) * pitch + r.columns.first[column] * r.channels;
+    T sum = 0;
+    for (int64_t t = 0; t < r.columns.taps; ++t) {
+      T above = 0;
+      for (int64_t s = 0; s < r.rows.taps; ++s) {
+        above += row_weights[s * r.rows.to + row] * from[s * pitch + t * r.channels + channel];
+      }
+      sum += column_weights[t * r.columns.to + column] * above;
+    }
+    y[i] = sum;
+  }
+}
+
+void resize_forward(DType dtype, const void* x, void* y, const ImageResize& r) {
+  const int64_t size = r.images * r.rows.to * r.columns.to * r.channels;
+  if (dtype == DType::Float32) {
+    return launch<weigh_pixels<float>>(grid_for(size), dim3(kThreads), 0, current_stream(),
+                                       static_cast<const float*>(x), static_cast<float*>(y), r);
+  }
+  launch<weigh_pixels<double>>(grid_for(size), dim3(kThreads), 0, current_stream(), static_cast<const double*>(x),
+                               static_cast<double*>(y), r);
+}
+
 }  // namespace
 
 extern const ImageKernels image_kernels;
-const ImageKernels image_kernels = {affine_transform_forward, affine_transform_backward};
+const ImageKernels image_kernels = {affine_transform_forward, affine_transform_backward, resize_forward};
 
 }  // namespace RANVIER_GPU
 }  // namespace ranvier
