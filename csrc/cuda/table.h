@@ -1,6 +1,8 @@
 // The kernel tables of csrc/cuda: the same .cu files for the simulator (device `sim`) and, one day, for a GPU.
 #pragma once
 
+#include <exception>
+
 #include "core/kernel_table.h"
 
 namespace ranvier {
@@ -8,7 +10,7 @@ namespace ranvier {
 const KernelTable& sim_kernels();
 
 // What stands in a table where a kernel is still to be written: dispatch() then names the op and the device.
-struct NoKernel {};
+struct NoKernel : std::exception {};
 [[noreturn]] void throw_no_kernel();
 
 // Turns into a pointer to any kernel.
