@@ -178,6 +178,15 @@ Array Array::reshape(Shape shape) const {
   return view;
 }
 
+Array Array::memory() const {
+  Array view;
+  view.storage_ = storage_;
+  view.offset_ = offset_;
+  view.size_ = size_;
+  view.dtype_ = dtype_;
+  return view;
+}
+
 Array Array::slice_leading(int64_t begin, int64_t end) const {
   if (rank() == 0 || begin < 0 || end < begin || end > shape_[0]) {
     throw ValueError(message("slice: rows ", begin, " to ", end, " are not within shape ", shape_text(shape_)));

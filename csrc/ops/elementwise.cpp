@@ -104,7 +104,7 @@ Array unary(const char* op, UnaryOp kind, const Array& x) {
   if (!logical && x.dtype() == DType::Bool) throw TypeError(message(op, ": x is bool; cast it to a number first"));
   Array y = Array::empty(x.shape(), logical ? DType::Bool : x.dtype(), x.device());
   if (x.size() == 0) return y;
-  dispatch_untyped(op, x, [=](const KernelTable& kernels) mutable {
+  dispatch_untyped(op, x, [kind, x = x.memory(), y = y.memory()](const KernelTable& kernels) mutable {
     kernels.elementwise.unary(kind, x.dtype(), x.raw(), y.raw(), x.size());
   });
   return y;
@@ -150,18 +150,23 @@ Array binary(const char* op, BinaryOp kind, const Array& a, const Array& b, bool
   if (a.shape() == b.shape()) {  // one axis, whatever its parts
     Array y = Array::empty(a.shape(), result, a.device());
     if (y.size() == 0) return y;
-    dispatch_untyped(op, a, [=](const KernelTable& kernels) mutable {
-      kernels.elementwise.binary(kind, dtype, left.raw(), right.raw(), y.raw(), side_by_side(y.size()));
-    });
+    dispatch_untyped(op, a,
+                     [kind, dtype, left = left.memory(), right = right.memory(),
+                      y = y.memory()](const KernelTable& kernels) mutable {
+                       kernels.elementwise.binary(kind, dtype, left.raw(), right.raw(), y.raw(),
+                                                  side_by_side(y.size()));
+                     });
     return y;
   }
   Shape shape = broadcast_shape(op, {{"x1", a}, {"x2", b}});
   const Broadcast plan = broadcast_along(op, shape, {&left.shape(), &right.shape()});
   Array y = Array::empty(std::move(shape), result, a.device());
   if (y.size() == 0) return y;
-  dispatch_untyped(op, a, [=](const KernelTable& kernels) mutable {
-    kernels.elementwise.binary(kind, dtype, left.raw(), right.raw(), y.raw(), plan);
-  });
+  dispatch_untyped(op, a,
+                   [kind, dtype, plan, left = left.memory(), right = right.memory(),
+                    y = y.memory()](const KernelTable& kernels) mutable {
+                     kernels.elementwise.binary(kind, dtype, left.raw(), right.raw(), y.raw(), plan);
+                   });
   return y;
 }
 
@@ -183,7 +188,7 @@ Array clip_forward(const Array& x, double x_min, double x_max) {
   check_floating("clip", "x", x);
   Array y = Array::empty_like(x);
   if (x.size() == 0) return y;
-  dispatch_untyped("clip", x, [=](const KernelTable& kernels) mutable {
+  dispatch_untyped("clip", x, [x_min, x_max, x = x.memory(), y = y.memory()](const KernelTable& kernels) mutable {
     kernels.elementwise.clip(x.dtype(), x.raw(), x_min, x_max, y.raw(), x.size());
   });
   return y;
@@ -325,6 +330,8 @@ void bind_elementwise(py::module_& m) {
       {"less_equal", BinaryOp::LessEqual},
       {"greater", BinaryOp::Less, true},
       {"greater_equal", BinaryOp::LessEqual, true},
+      {"logical_and", BinaryOp::And},
+      {"logical_or", BinaryOp::Or},
   };
   for (const Binary& op : kBinary) {
     m.def((std::string(op.name) + "_forward").c_str(),

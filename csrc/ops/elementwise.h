@@ -40,7 +40,9 @@ enum class BinaryOp : uint8_t {
   Equal,
   NotEqual,
   Less,
-  LessEqual
+  LessEqual,
+  And,  // of truth: whether both are not 0
+  Or
 };
 
 constexpr int kMaxAxes = 64;

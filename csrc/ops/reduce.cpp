@@ -92,17 +92,16 @@ DType result_dtype(DType dtype, Reduction reduction) {
   return accumulates && !is_floating(dtype) ? DType::Int64 : dtype;
 }
 
-// x -> y over each of the runs; only the first reads x.
-void reduce_runs(const KernelTable& kernels, Reduction reduction, const Array& x, Array& y,
-                 const std::vector<bool>& marked) {
+// x -> y over each of the runs, one step (from, to, rows) each; only the first reads x.
+template <typename Step>
+void reduce_runs(const Array& x, Array& y, const std::vector<bool>& marked, Step step) {
   const std::vector<Run> runs = runs_from_the_last(marked);
   std::vector<bool> done(x.rank(), false);
   Array from = x;
   for (const Run& run : runs) {
     const Rows rows = rows_of(x.shape(), run, done);
     Array to = &run == &runs.back() ? y : Array::empty({rows.outer, rows.inner}, y.dtype(), x.device());
-    kernels.reduce.reduce(reduction, from.dtype(), from.raw(), to.raw(), rows);
-    if (reduction == Reduction::Squares) reduction = Reduction::Sum;  // those of the first run
+    step(from, to, rows);
     for (int i = run.begin; i < run.end; ++i) done[i] = true;
     from = to;
   }
@@ -118,14 +117,18 @@ Array reduce(const char* op, Reduction reduction, const Array& x, const Axes& ax
   Array y = Array::empty(reduced_shape(x.shape(), marked, keepdims), result_dtype(dtype, reduction), x.device());
   if (const std::optional<Run> run = only_run(marked)) {  // which is nearly always
     const Rows rows = rows_of(x.shape(), *run, {});
-    dispatch_untyped(op, x, [=](const KernelTable& kernels) mutable {
+    dispatch_untyped(op, x, [=, x = x.memory(), y = y.memory()](const KernelTable& kernels) mutable {
       kernels.reduce.reduce(reduction, dtype, x.raw(), y.raw(), rows);
       finish(kernels, y);
     });
     return y;
   }
   dispatch_untyped(op, x, [=](const KernelTable& kernels) mutable {
-    reduce_runs(kernels, reduction, x, y, marked);
+    Reduction each = reduction;
+    reduce_runs(x, y, marked, [&](const Array& from, Array& to, Rows rows) {
+      kernels.reduce.reduce(each, from.dtype(), from.raw(), to.raw(), rows);
+      if (each == Reduction::Squares) each = Reduction::Sum;  // those of the first run
+    });
     finish(kernels, y);
   });
   return y;
@@ -169,6 +172,29 @@ Array norm_forward(const Array& x, const Axes& axes, bool keepdims) {
   return reduce("norm", Reduction::Squares, x, axes, keepdims,
                 [](const KernelTable& kernels, Array& y) { kernels.reduce.root(y.dtype(), y.raw(), y.size()); });
 }
+
+// Whether any (all) elements are not 0.
+Array truth(const char* op, bool all, const Array& x, const Axes& axes, bool keepdims) {
+  check_reducible(op, x);
+  const std::vector<bool> marked = marked_axes(op, x, axes);
+  Array y = Array::empty(reduced_shape(x.shape(), marked, keepdims), DType::Bool, x.device());
+  if (const std::optional<Run> run = only_run(marked)) {
+    const Rows rows = rows_of(x.shape(), *run, {});
+    dispatch_untyped(op, x, [=, x = x.memory(), y = y.memory()](const KernelTable& kernels) mutable {
+      kernels.reduce.truth(all, x.dtype(), x.raw(), y.data<bool>(), rows);
+    });
+    return y;
+  }
+  dispatch_untyped(op, x, [=](const KernelTable& kernels) mutable {
+    reduce_runs(x, y, marked, [&](const Array& from, Array& to, Rows rows) {
+      kernels.reduce.truth(all, from.dtype(), from.raw(), to.data<bool>(), rows);
+    });
+  });
+  return y;
+}
+
+Array any_forward(const Array& x, const Axes& axes, bool keepdims) { return truth("any", false, x, axes, keepdims); }
+Array all_forward(const Array& x, const Axes& axes, bool keepdims) { return truth("all", true, x, axes, keepdims); }
 
 // `axis` absent: the position in the flattened array.
 Array argument(const char* op, bool largest, const Array& x, std::optional<int64_t> axis, bool keepdims) {
@@ -229,6 +255,8 @@ void bind_reduce(py::module_& m) {
   reduction("mean_of_squares", &mean_of_squares_forward);
   reduction("norm", &norm_forward);
   reduction("logsumexp", &logsumexp_forward);
+  reduction("any", &any_forward);
+  reduction("all", &all_forward);
   m.def("argmax_forward", &argmax_forward, "x"_a, "axis"_a = py::none(), "keepdims"_a = false, releases_gil());
   m.def("argmin_forward", &argmin_forward, "x"_a, "axis"_a = py::none(), "keepdims"_a = false, releases_gil());
   add_direct("argmax", &argmax_forward);

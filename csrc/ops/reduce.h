@@ -1,4 +1,5 @@
-// Reductions over any axes: sum, prod, max, min, mean, norm, mean of squares; argmax and argmin; logsumexp.
+// Reductions over any axes: sum, prod, max, min, mean, norm, mean of squares; argmax and argmin; logsumexp;
+// any and all.
 //
 // The order of a floating sum follows from the shape and the vector width alone: blocks are summed in a few
 // chains of vectors and combined as a balanced tree, so the error of n terms stays under
@@ -23,6 +24,8 @@ struct ReduceKernels {
   void (*logsumexp)(DType dtype, const void* x, void* y, Rows rows);
   void (*mean_of_sum)(DType dtype, void* y, int64_t count, double terms);  // in place, y / terms
   void (*root)(DType dtype, void* y, int64_t count);                       // in place, sqrt(y)
+  // whether any (all) of the elements are not 0: x (outer, columns, inner) -> y (outer, inner).
+  void (*truth)(bool all, DType dtype, const void* x, bool* y, Rows rows);
 };
 
 }  // namespace ranvier

@@ -1,4 +1,4 @@
-// equal, not_equal, less, less_equal: bool for every dtype. A NaN is unequal to all, itself included.
+// equal, not_equal, less, less_equal, and, or: bool for every dtype. A NaN is unequal to all, itself included.
 #include "cpu/elementwise/walk.h"
 
 namespace ranvier {
@@ -11,7 +11,9 @@ void compare(BinaryOp op, const void* a, const void* b, void* y, const Broadcast
     case BinaryOp::Equal: return binary_loop<T, bool>(a, b, y, shape, [](T p, T q) { return p == q; });
     case BinaryOp::NotEqual: return binary_loop<T, bool>(a, b, y, shape, [](T p, T q) { return p != q; });
     case BinaryOp::Less: return binary_loop<T, bool>(a, b, y, shape, [](T p, T q) { return p < q; });
-    default: return binary_loop<T, bool>(a, b, y, shape, [](T p, T q) { return p <= q; });
+    case BinaryOp::LessEqual: return binary_loop<T, bool>(a, b, y, shape, [](T p, T q) { return p <= q; });
+    case BinaryOp::And: return binary_loop<T, bool>(a, b, y, shape, [](T p, T q) { return bool((p != 0) & (q != 0)); });
+    default: return binary_loop<T, bool>(a, b, y, shape, [](T p, T q) { return bool((p != 0) | (q != 0)); });
   }
 }
 

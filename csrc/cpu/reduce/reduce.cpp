@@ -181,7 +181,7 @@ void root(DType dtype, void* y, int64_t count) {
 }  // namespace
 
 extern const ReduceKernels reduce_kernels;
-const ReduceKernels reduce_kernels = {reduce, reduce_argument, reduce_logsumexp, mean_of_sum, root};
+const ReduceKernels reduce_kernels = {reduce, reduce_argument, reduce_logsumexp, mean_of_sum, root, reduce_truth};
 
 }  // namespace RANVIER_ISA
 }  // namespace ranvier

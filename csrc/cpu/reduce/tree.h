@@ -12,6 +12,7 @@ namespace RANVIER_ISA {
 void reduce_argument(bool largest, DType dtype, const void* x, int32_t* y, Rows rows);
 void reduce_logsumexp(DType dtype, const void* x, void* y, Rows rows);
 void reduce_integers(Reduction reduction, DType dtype, const void* x, void* y, Rows rows);
+void reduce_truth(bool all, DType dtype, const void* x, bool* y, Rows rows);
 
 namespace {
 

@@ -25,7 +25,9 @@ __all__ = [
     "less_forward",
     "log1p_forward",
     "log_forward",
+    "logical_and_forward",
     "logical_not_forward",
+    "logical_or_forward",
     "maximum_forward",
     "maximum_share_forward",
     "minimum_forward",
@@ -97,6 +99,14 @@ def greater_forward(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
 
 def greater_equal_forward(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
     return np.greater_equal(x1, x2)
+
+
+def logical_and_forward(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
+    return np.logical_and(x1, x2)
+
+
+def logical_or_forward(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
+    return np.logical_or(x1, x2)
 
 
 def negative_forward(x: np.ndarray) -> np.ndarray:

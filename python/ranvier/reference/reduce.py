@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "all_forward",
+    "any_forward",
     "argmax_forward",
     "argmin_forward",
     "logsumexp_forward",
@@ -46,6 +48,14 @@ def max_forward(x: np.ndarray, axes: Axes = None, keepdims: bool = False) -> np.
 
 def min_forward(x: np.ndarray, axes: Axes = None, keepdims: bool = False) -> np.ndarray:
     return x.min(_axes(axes), keepdims=keepdims)
+
+
+def any_forward(x: np.ndarray, axes: Axes = None, keepdims: bool = False) -> np.ndarray:
+    return x.any(_axes(axes), keepdims=keepdims)
+
+
+def all_forward(x: np.ndarray, axes: Axes = None, keepdims: bool = False) -> np.ndarray:
+    return x.all(_axes(axes), keepdims=keepdims)
 
 
 def mean_forward(x: np.ndarray, axes: Axes = None, keepdims: bool = False) -> np.ndarray:

@@ -82,6 +82,7 @@ def greater_equal(x1: Any, x2: Any) -> Tensor:
     return _compare("greater_equal_forward", x1, x2)
 
 
+@direct("logical_and")
 def logical_and(x1: Any, x2: Any) -> Tensor:
     """True where both are not 0: shapes broadcast as in NumPy, any dtype. Source: ``numpy.logical_and``.
 
@@ -89,9 +90,10 @@ def logical_and(x1: Any, x2: Any) -> Tensor:
     >>> rv.ops.logical_and([True, True], [True, False]).numpy()
     array([ True, False])
     """
-    return _compare("minimum_forward", truth(x1), truth(x2))
+    return _compare("logical_and_forward", _weak_truth(x1), _weak_truth(x2))
 
 
+@direct("logical_or")
 def logical_or(x1: Any, x2: Any) -> Tensor:
     """True where one or both are not 0: shapes broadcast as in NumPy, any dtype. Source: ``numpy.logical_or``.
 
@@ -99,7 +101,7 @@ def logical_or(x1: Any, x2: Any) -> Tensor:
     >>> rv.ops.logical_or([True, False], [False, False]).numpy()
     array([ True, False])
     """
-    return _compare("maximum_forward", truth(x1), truth(x2))
+    return _compare("logical_or_forward", _weak_truth(x1), _weak_truth(x2))
 
 
 @direct("logical_not")
@@ -133,6 +135,11 @@ def isfinite(x: Any) -> Tensor:
     array([ True, False])
     """
     return _test("isfinite_forward", x)
+
+
+def _weak_truth(x: Any) -> Any:
+    """A Python number as True or False, which every dtype holds; else x."""
+    return builtins.bool(x) if isinstance(x, (int, float)) else x
 
 
 def truth(x: Any) -> Any:

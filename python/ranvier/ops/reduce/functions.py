@@ -11,6 +11,8 @@ from typing import Any
 import ranvier
 from ranvier.autograd import Function
 from ranvier.ops.reduce.gradients import (
+    AllTrue,
+    AnyTrue,
     Argmax,
     Argmin,
     Logsumexp,
@@ -248,6 +250,12 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
     return Argmin.apply(x.detach(), axis=axis, keepdims=keepdims)
 
 
+def _truth(function: type[Function], x: Any, axis: Axis, keepdims: bool) -> Tensor:
+    x = as_tensor(x).detach()
+    return function.apply(ranvier.ops.cast(x, "float32") if _is_half(x) else x, axes=_axes_of(axis), keepdims=keepdims)
+
+
+@direct("any")
 def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether any element over ``axis`` is not zero (NaN is not): bool. Of nothing: False.
 
@@ -255,10 +263,10 @@ def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> rv.ops.any([[0, 1], [0, 0]], axis=1).numpy()
     array([ True, False])
     """
-    truths = ranvier.ops.cast(as_tensor(x).detach(), "bool")
-    return max(truths, axis, keepdims) if truths.size else sum(truths, axis, keepdims) != 0
+    return _truth(AnyTrue, x, axis, keepdims)
 
 
+@direct("all")
 def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether every element over ``axis`` is not zero: bool. Of nothing: True.
 
@@ -266,5 +274,4 @@ def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> rv.ops.all([[2, 1], [0, 1]], axis=1).numpy()
     array([ True, False])
     """
-    truths = ranvier.ops.cast(as_tensor(x).detach(), "bool")
-    return min(truths, axis, keepdims) if truths.size else prod(truths, axis, keepdims) != 0
+    return _truth(AllTrue, x, axis, keepdims)

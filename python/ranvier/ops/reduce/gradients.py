@@ -156,3 +156,13 @@ class Argmax(Function):
 class Argmin(Function):
     def forward(self, x: Any, axis: int | None, keepdims: bool) -> Any:
         return self.kernels.argmin_forward(x, axis, keepdims)
+
+
+class AnyTrue(Function):
+    def forward(self, x: Any, axes: Any, keepdims: bool) -> Any:
+        return self.kernels.any_forward(x, axes, keepdims)
+
+
+class AllTrue(Function):
+    def forward(self, x: Any, axes: Any, keepdims: bool) -> Any:
+        return self.kernels.all_forward(x, axes, keepdims)
