@@ -166,6 +166,7 @@ def divide(x1: Any, x2: Any) -> Tensor:
     return binary(Divide, x1, x2, floating=True)
 
 
+@direct("power")
 def power(x1: Any, x2: Any) -> Tensor:
     """``x1`` to the power ``x2``, element by element: shapes broadcast as in NumPy, any dtype but bool (TypeError).
 
