@@ -173,7 +173,7 @@ Array Array::reshape(Shape shape) const {
     throw ValueError(
         message("reshape: cannot turn shape ", shape_text(shape_), " (", size_, " elements) into ", shape_text(shape)));
   }
-  Array view = *this;
+  Array view = memory();
   view.shape_ = std::move(shape);
   return view;
 }

@@ -99,6 +99,8 @@ Sizes normalized_order(const Array& x, const std::optional<Sizes>& axes) {
   return order;
 }
 
+}  // namespace
+
 Array transpose_forward(const Array& x, const std::optional<Sizes>& axes) {
   const Sizes order = normalized_order(x, axes);
   const Sizes strides = row_strides(x.shape());
@@ -112,6 +114,8 @@ Array transpose_forward(const Array& x, const std::optional<Sizes>& axes) {
   copy_strided("transpose", x, 0, from, y, 0, row_strides(shape), shape);
   return y;
 }
+
+namespace {
 
 // Strides that repeat x over a larger shape, NumPy's rules.
 Sizes broadcast_strides(const char* op, const Array& x, const Shape& shape) {
@@ -132,6 +136,8 @@ Sizes broadcast_strides(const char* op, const Array& x, const Shape& shape) {
   }
   return result;
 }
+
+}  // namespace
 
 Array broadcast_to_forward(const Array& x, const Shape& shape) {
   const Sizes from = broadcast_strides("broadcast_to", x, shape);
@@ -164,6 +170,8 @@ Array concatenate_forward(const std::vector<Array>& xs, int64_t axis) {
   }
   return y;
 }
+
+namespace {
 
 // --- slices: get_item by numbers and slices, and its gradient
 // -------------------------------------------------------------------------------------------
@@ -199,12 +207,16 @@ Box box_within(const char* op, const Shape& shape, const Sizes& begins, const Si
   return box;
 }
 
+}  // namespace
+
 Array slice_forward(const Array& x, const Sizes& begins, const Sizes& steps, const Shape& counts) {
   const Box box = box_within("slice", x.shape(), begins, steps, counts);
   Array y = Array::empty(counts, x.dtype(), x.device());
   copy_strided("slice", x, box.offset, box.strides, y, 0, row_strides(counts), counts);
   return y;
 }
+
+namespace {
 
 // The gradient of slice: dy in its box, zeros around it.
 Array slice_backward(const Array& dy, const Shape& shape, const Sizes& begins, const Sizes& steps) {
@@ -214,6 +226,8 @@ Array slice_backward(const Array& dy, const Shape& shape, const Sizes& begins, c
   copy_strided("slice gradient", dy, 0, row_strides(dy.shape()), dx, box.offset, box.strides, dy.shape());
   return dx;
 }
+
+}  // namespace
 
 // x with `before` and `after` copies of `value` (a scalar array) on each axis.
 Array pad_forward(const Array& x, const Array& value, const Sizes& before, const Sizes& after) {
@@ -239,6 +253,8 @@ Array pad_forward(const Array& x, const Array& value, const Sizes& before, const
   copy_strided("pad", x, 0, row_strides(x.shape()), y, offset, to, x.shape());
   return y;
 }
+
+namespace {
 
 // --- by index -----------------------------------------------------------------------------------------
 
@@ -346,7 +362,7 @@ Array transposed(const Array& x, const Sizes& order) {
 
 void bind_shape(py::module_& m) {
   m.def("transpose_forward", &transpose_forward, "x"_a, "axes"_a = py::none(), releases_gil());
-  add_direct("transpose", &transpose_forward);
+  add_direct_shape_ops();
   m.def("broadcast_to_forward", &broadcast_to_forward, "x"_a, "shape"_a, releases_gil());
   m.def("concatenate_forward", &concatenate_forward, "xs"_a, "axis"_a = -1, releases_gil());
   m.def("slice_forward", &slice_forward, "x"_a, "begins"_a, "steps"_a, "counts"_a, releases_gil());

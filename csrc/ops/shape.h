@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/array.h"
@@ -30,5 +31,14 @@ struct ShapeKernels {
 
 // x with its axes in another order, copied; x itself where the order moves nothing.
 Array transposed(const Array& x, const std::vector<int64_t>& order);
+
+Array transpose_forward(const Array& x, const std::optional<std::vector<int64_t>>& axes);
+Array broadcast_to_forward(const Array& x, const Shape& shape);
+Array concatenate_forward(const std::vector<Array>& xs, int64_t axis);
+Array slice_forward(const Array& x, const std::vector<int64_t>& begins, const std::vector<int64_t>& steps,
+                    const Shape& counts);
+Array pad_forward(const Array& x, const Array& value, const std::vector<int64_t>& before,
+                  const std::vector<int64_t>& after);
+void add_direct_shape_ops();
 
 }  // namespace ranvier

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -34,12 +35,13 @@ const Direct& find_direct(const std::string& name);  // ValueError where there i
 
 namespace direct {
 
-// The first tensor among the arguments that is no mask, and how the others are to be taken.
+// The first tensor among the arguments (or in a list of them) that is no mask, and how the others are to be taken.
 struct Leader {
   const Array* array = nullptr;  // nullptr if the direct way is not open to it
   bool releases_gil = false;     // for small work is over before another thread could have taken the interpreter
 };
-Leader leader_of(PyObject* const* arguments, std::size_t count);
+// Of a floating dtype, unless `any_dtype`.
+Leader leader_of(PyObject* const* arguments, std::size_t count, bool any_dtype);
 
 // What a parameter of each type accepts.
 struct Operand {  // a tensor, or a number beside one
@@ -55,6 +57,20 @@ struct Mask {  // a tensor of truth values
   Array array = {};
   bool read(PyObject* argument, const Leader& leader);
   MaskArgument value() const { return {array}; }
+};
+struct Moved {  // what a tensor of any dtype holds, for ops without arithmetic
+  const Array& array;
+};
+struct MovedOperand : Operand {
+  Moved value() const { return {Operand::value()}; }
+};
+struct Arrays {  // several of one dtype, in a list
+  const std::vector<Array>& arrays;
+};
+struct ListOfArrays {
+  std::vector<Array> arrays = {};
+  bool read(PyObject* argument, const Leader& leader);
+  Arrays value() const { return {arrays}; }
 };
 struct Number {
   double number = 0;
@@ -76,6 +92,11 @@ struct Word {  // a str
   bool read(PyObject* argument, const Leader& leader);
   const std::string& value() const { return word; }
 };
+struct MaybeNumber {  // or None
+  std::optional<double> number = {};
+  bool read(PyObject* argument, const Leader& leader);
+  std::optional<double> value() const { return number; }
+};
 struct Axis {  // an int or None
   std::optional<int64_t> axis = {};
   bool read(PyObject* argument, const Leader& leader);
@@ -92,12 +113,40 @@ struct Axes {  // an int, several, or None
   const std::optional<std::vector<int64_t>>& value() const { return axes; }
 };
 
+struct KeyItem {  // of x[...]
+  enum Kind : uint8_t { Number, Slice, Ellipsis, NewAxis } kind;
+  Py_ssize_t begin = 0, end = 0, step = 1;
+};
+struct Key {
+  std::vector<KeyItem> items = {};
+  bool read(PyObject* argument, const Leader& leader);
+  const std::vector<KeyItem>& value() const { return items; }
+};
+struct Widths {  // a number, a pair, or pairs (before, after)
+  std::vector<std::pair<int64_t, int64_t>> pairs = {};
+};
+struct WidthsArgument {
+  Widths widths = {};
+  bool read(PyObject* argument, const Leader& leader);
+  const Widths& value() const { return widths; }
+};
+
 template <typename Parameter>
 struct ReaderOf;
 template <>
 struct ReaderOf<const Array&> : Operand {};
 template <>
 struct ReaderOf<MaskArgument> : Mask {};
+template <>
+struct ReaderOf<Moved> : MovedOperand {};
+template <>
+struct ReaderOf<Arrays> : ListOfArrays {};
+template <>
+struct ReaderOf<const std::vector<KeyItem>&> : Key {};
+template <>
+struct ReaderOf<const Widths&> : WidthsArgument {};
+template <>
+struct ReaderOf<std::optional<double>> : MaybeNumber {};
 template <>
 struct ReaderOf<double> : Number {};
 template <>
@@ -113,21 +162,26 @@ struct ReaderOf<const std::vector<int64_t>&> : Integers {};
 template <>
 struct ReaderOf<const std::optional<std::vector<int64_t>>&> : Axes {};
 
-template <typename... Parameters, std::size_t... I>
-Direct made(std::function<Array(Parameters...)> function, std::index_sequence<I...> /*positions*/) {
+template <typename... Parameters>
+constexpr bool kMoves = ((std::is_same_v<Parameters, Moved> || std::is_same_v<Parameters, Arrays>) || ...);
+
+// A function that gives no Array (std::nullopt) declines.
+template <typename Result, typename... Parameters, std::size_t... I>
+Direct made(std::function<Result(Parameters...)> function, std::index_sequence<I...> /*positions*/) {
   return {sizeof...(Parameters), [function = std::move(function)](PyObject* const* arguments, Array& result) {
-            const Leader leader = leader_of(arguments, sizeof...(Parameters));
+            const Leader leader = leader_of(arguments, sizeof...(Parameters), kMoves<Parameters...>);
             std::tuple<ReaderOf<Parameters>...> read;
             if (leader.array == nullptr || !(std::get<I>(read).read(arguments[I], leader) && ...)) return false;
             std::optional<py::gil_scoped_release> release;
             if (leader.releases_gil) release.emplace();
-            result = function(std::get<I>(read).value()...);
-            return true;
+            std::optional<Array> found = function(std::get<I>(read).value()...);
+            if (found) result = std::move(*found);
+            return found.has_value();
           }};
 }
 
-template <typename... Parameters>
-Direct made(std::function<Array(Parameters...)> function) {
+template <typename Result, typename... Parameters>
+Direct made(std::function<Result(Parameters...)> function) {
   return made(std::move(function), std::index_sequence_for<Parameters...>());
 }
 

@@ -11,6 +11,7 @@
 // tensor.cpp    Tensor: array, requires_grad, grad, and the Function that made it
 // function.cpp  Function: apply (the forward pass), save and saved
 // front_door.cpp  where calls of ops come in, and go past the tape if they can
+// read.cpp        what the arguments of such a call are
 // backward.cpp  the walk in reverse topological order that adds up gradients
 //
 // Ops are written in Python (ranvier/ops), several in each layer of a network, so what surrounds their kernels is

@@ -23,6 +23,39 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "leaky_relu": [{"negative_slope": 0.1}],
     "threshold": [{"value": 1, "inclusive": False}],
     "transpose": [{"axes": (1, 0)}, {"axes": [0, -1]}],
+    "reshape": [{"newshape": n} for n in (-1, (7, -1), [5, 7, 1], (35,))],
+    "expand_dims": [{"axis": a} for a in (0, -1, (0, 3), [1, -1])],
+    "squeeze": [{}, {"axis": ()}],
+    "flip": [{}, {"axis": 0}, {"axis": (-1, 0)}],
+    "broadcast_to": [{"shape": n} for n in ((5, 7), (2, 5, 7), [1, 3, 5, 7])],
+    "tile": [{"repeats": n} for n in (2, (2, 3), (2, 1, 0), [1, 1])],
+    "repeat": [{"repeats": 2}, {"repeats": 3, "axis": 0}, {"repeats": [2], "axis": -1}, {"repeats": 0}],
+    "pad": [
+        *({"pad_width": n} for n in (1, (1, 2), [(0, 1), (2, 0)], ((3, 1),), 0)),
+        {"pad_width": 1, "constant_values": -0.3},
+        {"pad_width": 1, "mode": "constant", "constant_values": 2},
+    ],
+    "get_item": [
+        {"key": key}
+        for key in (
+            0,
+            -1,
+            slice(None),
+            slice(1, 3),
+            slice(None, None, -2),
+            slice(9, 1),
+            None,
+            ...,
+            (1, 2),
+            (..., 1),
+            (1, ...),
+            (slice(None), slice(1, -1)),
+            (None, slice(3, 0, -1), None, -2),
+            (..., None),
+            (slice(1, 2), ..., None),
+            (),
+        )
+    ],
 }
 
 
@@ -33,19 +66,23 @@ def arguments(name: str, dtype: str) -> list[tuple[tuple[Any, ...], dict[str, An
     if name in ("any", "all", "logical_and", "logical_or"):
         x = rv.Tensor(rng.choice([0.0, -0.0, 1e-40, float("nan")], size=(5, 7), p=[0.3, 0.3, 0.2, 0.2]).astype(dtype))
     row = rv.Tensor(rng.normal(size=7).astype(dtype))
-    names = list(inspect.signature(getattr(rv.ops, name)).parameters)
+    parameters = inspect.signature(getattr(rv.ops, name)).parameters
+    names = list(parameters)
     if names == ["x1", "x2"]:
         return [((a, b), {}) for a, b in ((x, y), (x, row), (row, x), (x, 2), (0.5, x), (x, float("nan")))]
     if name == "where":
         return [((x > 0.5, x, y), {}), ((row > 0, 0), {"x2": x}), ((x > 1, row, 2.5), {})]
     if "pool" in name:
         return pool_arguments(name, dtype)
-    if names == ["x", "axis"]:
+    if name in ("concatenate", "stack"):
+        return [(([x, y],), {}), (((y, x, y),), {"axis": 0}), (([x],), {"axis": 1})]
+    if names == ["x", "axis"] and name not in OPTIONS:
         return [((x,), {}), ((x, 0), {}), ((x,), {"axis": -1})]
-    if "axis" in names:
+    if "axis" in names and name not in OPTIONS:
         axes: list[Any] = [None, 0, -1] if name.startswith("arg") else [None, 0, -1, (0, 1), [1], ()]
         return [((x,), {"axis": axis, "keepdims": keep}) for axis in axes for keep in (False, True)] + [((x, 1), {})]
-    return [((x,), options) for options in ([] if name == "clip" else [{}]) + OPTIONS.get(name, [])]
+    alone = all(parameters[each].default is not inspect.Parameter.empty for each in names[1:])
+    return [((x,), options) for options in ([{}] if alone else []) + OPTIONS.get(name, [])]
 
 
 def pool_arguments(name: str, dtype: str) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:

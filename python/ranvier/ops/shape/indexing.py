@@ -12,6 +12,7 @@ import ranvier
 from ranvier.autograd import Function
 from ranvier.ops.shape.creation import zeros
 from ranvier.ops.shape.layout import axis_within, reshape, transpose
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor
 
 __all__ = ["flip", "get_item", "one_hot", "scatter_add", "take"]
@@ -42,6 +43,7 @@ class SliceGradient(Function):
         return Slice.apply(ddx, begins=self.begins, steps=self.steps, counts=self.counts)
 
 
+@direct("get_item")
 def get_item(x: Any, key: Any) -> Tensor:
     """``x[key]`` with NumPy's meaning: integers, slices (any step), ``...``, None, integer arrays, boolean masks.
 
@@ -286,6 +288,7 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: str = "float32") ->
     return OneHot.apply(x, num_classes=num_classes, axis=axis, dtype=dtype)
 
 
+@direct("flip")
 def flip(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
     """``x`` with the order of its elements reversed along ``axis`` (None: all axes).
 

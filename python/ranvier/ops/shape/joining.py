@@ -13,6 +13,7 @@ import ranvier
 from ranvier.autograd import Function
 from ranvier.ops.shape.indexing import get_item, take
 from ranvier.ops.shape.layout import Shape, axis_within, broadcast_to, expand_dims, reshape, shape_of
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor
 
 __all__ = ["concatenate", "pad", "repeat", "split", "stack", "tile"]
@@ -37,6 +38,7 @@ def _between(x: Tensor, axis: int, begin: int, end: int) -> Tensor:
     return get_item(x, (*(slice(None),) * axis, slice(begin, end)))
 
 
+@direct("concatenate")
 def concatenate(xs: Sequence[Any], axis: int = -1) -> Tensor:
     """Arrays joined along ``axis``, where alone their shapes may differ; all of one dtype.
 
@@ -52,6 +54,7 @@ def concatenate(xs: Sequence[Any], axis: int = -1) -> Tensor:
     return Concatenate.apply(*xs, axis=axis)
 
 
+@direct("stack")
 def stack(xs: Sequence[Any], axis: int = 0) -> Tensor:
     """Arrays of one shape joined along a new ``axis``.
 
@@ -98,6 +101,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
 # --- repeating and padding --------------------------------------------------------------------------------
 
 
+@direct("tile")
 def tile(x: Any, repeats: Shape) -> Tensor:
     """``x`` laid side by side ``repeats[i]`` times along axis i (ones are put before the shorter of the two).
 
@@ -119,6 +123,7 @@ def tile(x: Any, repeats: Shape) -> Tensor:
     return reshape(repeated, tuple(t * side for t, side in zip(times, shape, strict=True)))
 
 
+@direct("repeat")
 def repeat(x: Any, repeats: Shape, axis: int | None = None) -> Tensor:
     """Each element along ``axis`` (None: of the flattened ``x``) ``repeats`` times, or ``repeats[i]`` times the i-th.
 
@@ -166,6 +171,7 @@ def _pad_pairs(pad_width: Any, rank: int) -> list[tuple[int, int]]:
     return [(int(before), int(after)) for before, after in widths]
 
 
+@direct("pad")
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Tensor:
     """``x`` with ``pad_width`` = ((before, after), ...) more elements on each axis (or one pair, or number, for all).
 

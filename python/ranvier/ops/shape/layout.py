@@ -65,6 +65,7 @@ class BroadcastTo(Function):
         return reshape(ranvier.ops.sum(dy, (*range(extra), *stretched)), self.shape)
 
 
+@direct("reshape")
 def reshape(x: Any, newshape: Shape) -> Tensor:
     """The elements of ``x``, in order, with another shape; one side may be -1 and follows from the others.
 
@@ -99,6 +100,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     return Transpose.apply(x, axes=axes)
 
 
+@direct("broadcast_to")
 def broadcast_to(x: Any, shape: Shape) -> Tensor:
     """``x`` repeated along its axes of length one, and along new leading ones, up to ``shape``. A copy.
 
@@ -114,6 +116,7 @@ def broadcast_to(x: Any, shape: Shape) -> Tensor:
     return x if x.shape == target else BroadcastTo.apply(x, shape=target)
 
 
+@direct("expand_dims")
 def expand_dims(x: Any, axis: int | Sequence[int]) -> Tensor:
     """``x`` with new axes of length one, where ``axis`` (one or several) says in the result. Shares memory.
 
@@ -133,6 +136,7 @@ def expand_dims(x: Any, axis: int | Sequence[int]) -> Tensor:
     return reshape(x, tuple(1 if i in places else next(sides) for i in range(rank)))
 
 
+@direct("squeeze")
 def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
     """``x`` without its axes of length one, or without those in ``axis``. Shares memory.
 
