@@ -173,14 +173,19 @@ Array Array::reshape(Shape shape) const {
     throw ValueError(
         message("reshape: cannot turn shape ", shape_text(shape_), " (", size_, " elements) into ", shape_text(shape)));
   }
-  Array view = memory();
+  Array view;
+  view.storage_ = storage_;
+  view.offset_ = offset_;
   view.shape_ = std::move(shape);
+  view.size_ = size_;
+  view.dtype_ = dtype_;
   return view;
 }
 
-Array Array::memory() const {
+Array Array::lent() const {
   Array view;
-  view.storage_ = storage_;
+  view.storage_ =
+      Recording::current() != nullptr ? storage_ : std::shared_ptr<Storage>(std::shared_ptr<void>(), storage_.get());
   view.offset_ = offset_;
   view.size_ = size_;
   view.dtype_ = dtype_;

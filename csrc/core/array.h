@@ -75,8 +75,9 @@ class Array {
   // Zero-copy views of the same storage.
   Array reshape(Shape shape) const;                       // ValueError unless the element counts agree
   Array slice_leading(int64_t begin, int64_t end) const;  // rows begin..end of the first axis
-  // The same memory without its shape: all that most kernels need of an array, and cheap to hold in a dispatch body.
-  Array memory() const;
+  // The same memory without its shape, for a dispatch body: all that most kernels need, and cheap to hold. It owns the
+  // memory only while a step is recorded, whose calls outlive the op.
+  Array lent() const;
   bool shares_memory_with(const Array& other) const { return storage_ == other.storage_; }
 
   const void* raw() const { return static_cast<const char*>(storage_->data) + offset_; }

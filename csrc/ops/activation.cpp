@@ -16,7 +16,7 @@ Array forward(const char* op, const Array& x, Activation activation) {
   check_floating(op, "x", x);
   Array y = Array::empty_like(x);
   if (x.size() == 0) return y;
-  dispatch(op, x, [=, x = x.memory(), y = y.memory()](const KernelTable& kernels, auto type) mutable {
+  dispatch(op, x, [=, x = x.lent(), y = y.lent()](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.activation.get<T>().forward(activation, x.data<T>(), y.data<T>(), x.size());
   });

@@ -104,7 +104,7 @@ Array unary(const char* op, UnaryOp kind, const Array& x) {
   if (!logical && x.dtype() == DType::Bool) throw TypeError(message(op, ": x is bool; cast it to a number first"));
   Array y = Array::empty(x.shape(), logical ? DType::Bool : x.dtype(), x.device());
   if (x.size() == 0) return y;
-  dispatch_untyped(op, x, [kind, x = x.memory(), y = y.memory()](const KernelTable& kernels) mutable {
+  dispatch_untyped(op, x, [kind, x = x.lent(), y = y.lent()](const KernelTable& kernels) mutable {
     kernels.elementwise.unary(kind, x.dtype(), x.raw(), y.raw(), x.size());
   });
   return y;
@@ -150,23 +150,22 @@ Array binary(const char* op, BinaryOp kind, const Array& a, const Array& b, bool
   if (a.shape() == b.shape()) {  // one axis, whatever its parts
     Array y = Array::empty(a.shape(), result, a.device());
     if (y.size() == 0) return y;
-    dispatch_untyped(op, a,
-                     [kind, dtype, left = left.memory(), right = right.memory(),
-                      y = y.memory()](const KernelTable& kernels) mutable {
-                       kernels.elementwise.binary(kind, dtype, left.raw(), right.raw(), y.raw(),
-                                                  side_by_side(y.size()));
-                     });
+    dispatch_untyped(
+        op, a,
+        [kind, dtype, left = left.lent(), right = right.lent(), y = y.lent()](const KernelTable& kernels) mutable {
+          kernels.elementwise.binary(kind, dtype, left.raw(), right.raw(), y.raw(), side_by_side(y.size()));
+        });
     return y;
   }
   Shape shape = broadcast_shape(op, {{"x1", a}, {"x2", b}});
   const Broadcast plan = broadcast_along(op, shape, {&left.shape(), &right.shape()});
   Array y = Array::empty(std::move(shape), result, a.device());
   if (y.size() == 0) return y;
-  dispatch_untyped(op, a,
-                   [kind, dtype, plan, left = left.memory(), right = right.memory(),
-                    y = y.memory()](const KernelTable& kernels) mutable {
-                     kernels.elementwise.binary(kind, dtype, left.raw(), right.raw(), y.raw(), plan);
-                   });
+  dispatch_untyped(
+      op, a,
+      [kind, dtype, plan, left = left.lent(), right = right.lent(), y = y.lent()](const KernelTable& kernels) mutable {
+        kernels.elementwise.binary(kind, dtype, left.raw(), right.raw(), y.raw(), plan);
+      });
   return y;
 }
 
@@ -188,7 +187,7 @@ Array clip_forward(const Array& x, double x_min, double x_max) {
   check_floating("clip", "x", x);
   Array y = Array::empty_like(x);
   if (x.size() == 0) return y;
-  dispatch_untyped("clip", x, [x_min, x_max, x = x.memory(), y = y.memory()](const KernelTable& kernels) mutable {
+  dispatch_untyped("clip", x, [x_min, x_max, x = x.lent(), y = y.lent()](const KernelTable& kernels) mutable {
     kernels.elementwise.clip(x.dtype(), x.raw(), x_min, x_max, y.raw(), x.size());
   });
   return y;
@@ -209,7 +208,7 @@ Array clip_backward(const Array& x, const Array& dy, double x_min, double x_max)
 Array cast_forward(const Array& x, const std::string& dtype) {
   Array y = Array::empty(x.shape(), dtype_argument(dtype), x.device());
   if (x.size() == 0) return y;
-  dispatch_untyped("cast", x, [=](const KernelTable& kernels) mutable {
+  dispatch_untyped("cast", x, [x = x.lent(), y = y.lent()](const KernelTable& kernels) mutable {
     kernels.elementwise.cast(x.dtype(), y.dtype(), x.raw(), y.raw(), x.size());
   });
   return y;
@@ -241,8 +240,8 @@ Array sum_to_shape_forward(const Array& x, const Shape& shape) {
     throw ValueError(
         message("sum_to_shape: shape ", shape_text(shape), " does not broadcast to ", shape_text(x.shape())));
   }
-  Array y = Array::zeros(shape, x.dtype(), x.device());
-  if (x.size() == 0) return y;
+  if (x.size() == 0) return Array::zeros(shape, x.dtype(), x.device());
+  Array y = Array::empty(shape, x.dtype(), x.device());
   const Broadcast plan = broadcast_along("sum_to_shape", x.shape(), {&shape});
   dispatch_untyped("sum_to_shape", x, [=](const KernelTable& kernels) mutable { sum_repeated(kernels, x, plan, y); });
   return y;
@@ -344,6 +343,11 @@ void bind_elementwise(py::module_& m) {
     return where_forward(condition.array, x1, x2);
   });
   add_direct("clip", &clip_forward);
+  add_direct("sum_to_shape", &sum_to_shape_forward);
+  add_direct("cast", [](direct::Moved x, const std::string& dtype) -> std::optional<Array> {
+    if (dtype == dtype_name(x.array.dtype())) return std::nullopt;  // the tensor itself
+    return cast_forward(x.array, dtype);
+  });
   m.def("where_forward", &where_forward, "condition"_a, "x1"_a, "x2"_a, releases_gil());
   m.def("clip_forward", &clip_forward, "x"_a, "x_min"_a, "x_max"_a, releases_gil());
   m.def("clip_backward", &clip_backward, "x"_a, "dy"_a, "x_min"_a, "x_max"_a, releases_gil());

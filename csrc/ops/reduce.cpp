@@ -117,7 +117,7 @@ Array reduce(const char* op, Reduction reduction, const Array& x, const Axes& ax
   Array y = Array::empty(reduced_shape(x.shape(), marked, keepdims), result_dtype(dtype, reduction), x.device());
   if (const std::optional<Run> run = only_run(marked)) {  // which is nearly always
     const Rows rows = rows_of(x.shape(), *run, {});
-    dispatch_untyped(op, x, [=, x = x.memory(), y = y.memory()](const KernelTable& kernels) mutable {
+    dispatch_untyped(op, x, [=, x = x.lent(), y = y.lent()](const KernelTable& kernels) mutable {
       kernels.reduce.reduce(reduction, dtype, x.raw(), y.raw(), rows);
       finish(kernels, y);
     });
@@ -180,7 +180,7 @@ Array truth(const char* op, bool all, const Array& x, const Axes& axes, bool kee
   Array y = Array::empty(reduced_shape(x.shape(), marked, keepdims), DType::Bool, x.device());
   if (const std::optional<Run> run = only_run(marked)) {
     const Rows rows = rows_of(x.shape(), *run, {});
-    dispatch_untyped(op, x, [=, x = x.memory(), y = y.memory()](const KernelTable& kernels) mutable {
+    dispatch_untyped(op, x, [=, x = x.lent(), y = y.lent()](const KernelTable& kernels) mutable {
       kernels.reduce.truth(all, x.dtype(), x.raw(), y.data<bool>(), rows);
     });
     return y;

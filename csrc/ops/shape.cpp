@@ -1,5 +1,7 @@
 #include "ops/shape.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "core/checks.h"
@@ -13,8 +15,22 @@ namespace {
 
 using Sizes = std::vector<int64_t>;
 
-Sizes row_strides(const Shape& shape) {
-  Sizes strides(shape.size());
+// Strides of an array, for the ranks that are in use without memory from the heap.
+class Strides {
+ public:
+  explicit Strides(std::size_t rank) : rank_(rank), more_(rank > few_.size() ? rank : 0, 0) {}
+  std::size_t rank() const { return rank_; }
+  int64_t& operator[](std::size_t i) { return rank_ > few_.size() ? more_[i] : few_[i]; }
+  int64_t operator[](std::size_t i) const { return rank_ > few_.size() ? more_[i] : few_[i]; }
+
+ private:
+  std::size_t rank_;
+  std::array<int64_t, 8> few_{};
+  Sizes more_;
+};
+
+Strides row_strides(const Shape& shape) {
+  Strides strides(shape.size());
   int64_t step = 1;
   for (std::size_t i = shape.size(); i-- > 0;) {
     strides[i] = step;
@@ -23,59 +39,60 @@ Sizes row_strides(const Shape& shape) {
   return strides;
 }
 
-struct Axis {
-  int64_t size, from, to;
-};
+void set_axis(CopyPlan& plan, int i, int64_t size, int64_t from, int64_t to) {
+  plan.shape[i] = size;
+  plan.from[i] = from;
+  plan.to[i] = to;
+}
 
 // Drops axes of length one and joins neighbours that one stride walks; at least two are left.
-std::vector<Axis> joined_axes(const Shape& shape, const Sizes& from, const Sizes& to) {
-  std::vector<Axis> axes;
+CopyPlan joined_axes(const char* op, const Shape& shape, const Strides& from, const Strides& to) {
+  CopyPlan plan;  // NOLINT(cppcoreguidelines-pro-type-member-init): a kilobyte of axes that are not there
+  plan.rank = 0;
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] == 1) continue;
-    const Axis axis{shape[i], from[i], to[i]};
-    if (!axes.empty() && axes.back().from == axis.from * axis.size && axes.back().to == axis.to * axis.size) {
-      axes.back() = {axes.back().size * axis.size, axis.from, axis.to};
+    const int last = plan.rank - 1;
+    if (last >= 0 && plan.from[last] == from[i] * shape[i] && plan.to[last] == to[i] * shape[i]) {
+      set_axis(plan, last, plan.shape[last] * shape[i], from[i], to[i]);
+    } else if (plan.rank == kMaxCopyRank) {
+      throw ValueError(
+          message(op, ": shape ", shape_text(shape), " has more axes than the ", kMaxCopyRank, " that can be copied"));
     } else {
-      axes.push_back(axis);
+      set_axis(plan, plan.rank++, shape[i], from[i], to[i]);
     }
   }
-  while (axes.size() < 2) axes.insert(axes.begin(), {1, 0, 0});
-  return axes;
+  for (; plan.rank < 2; ++plan.rank) {
+    if (plan.rank == 1) set_axis(plan, 1, plan.shape[0], plan.from[0], plan.to[0]);
+    set_axis(plan, 0, 1, 0, 0);
+  }
+  return plan;
 }
 
 // Where the source's innermost axis is not the target's, the kernel transposes it with the last one: it must
 // stand beside it.
-void bring_source_innermost_beside_last(std::vector<Axis>& axes) {
-  if (axes.back().from == 1) return;
-  for (std::size_t i = 0; i + 2 < axes.size(); ++i) {
-    if (axes[i].from != 1) continue;
-    const Axis innermost = axes[i];
-    axes.erase(axes.begin() + static_cast<std::ptrdiff_t>(i));
-    axes.insert(axes.end() - 1, innermost);
+void bring_source_innermost_beside_last(CopyPlan& plan) {
+  const int beside = plan.rank - 2;
+  if (plan.from[beside + 1] == 1) return;
+  for (int i = 0; i < beside; ++i) {
+    if (plan.from[i] != 1) continue;
+    for (int64_t* sides : {plan.shape, plan.from, plan.to}) std::rotate(sides + i, sides + i + 1, sides + beside + 1);
     return;
   }
 }
 
 // Copies elements between two layouts; offsets and strides count elements.
-void copy_strided(const char* op, const Array& from, int64_t from_offset, const Sizes& from_strides, Array& to,
-                  int64_t to_offset, const Sizes& to_strides, const Shape& shape) {
+void copy_strided(const char* op, const Array& from, int64_t from_offset, const Strides& from_strides, Array& to,
+                  int64_t to_offset, const Strides& to_strides, const Shape& shape) {
   if (element_count(shape) == 0) return;
-  std::vector<Axis> axes = joined_axes(shape, from_strides, to_strides);
-  bring_source_innermost_beside_last(axes);
-  if (axes.size() > kMaxCopyRank) {
-    throw ValueError(message(op, ": ", axes.size(), " axes are more than the ", kMaxCopyRank, " supported"));
-  }
-  CopyPlan plan{static_cast<int>(axes.size()), {}, {}, {}};
-  for (std::size_t i = 0; i < axes.size(); ++i) {
-    plan.shape[i] = axes[i].size;
-    plan.from[i] = axes[i].from;
-    plan.to[i] = axes[i].to;
-  }
+  CopyPlan plan = joined_axes(op, shape, from_strides, to_strides);
+  bring_source_innermost_beside_last(plan);
   const auto item = static_cast<int64_t>(dtype_size(from.dtype()));
-  dispatch_untyped(op, from, [=](const KernelTable& kernels) mutable {
-    kernels.shape.copy(static_cast<const char*>(from.raw()) + from_offset * item,
-                       static_cast<char*>(to.raw()) + to_offset * item, plan, item);
-  });
+  dispatch_untyped(
+      op, from,
+      [plan, item, from_offset, to_offset, from = from.lent(), to = to.lent()](const KernelTable& kernels) mutable {
+        kernels.shape.copy(static_cast<const char*>(from.raw()) + from_offset * item,
+                           static_cast<char*>(to.raw()) + to_offset * item, plan, item);
+      });
 }
 
 Sizes normalized_order(const Array& x, const std::optional<Sizes>& axes) {
@@ -103,26 +120,26 @@ Sizes normalized_order(const Array& x, const std::optional<Sizes>& axes) {
 
 Array transpose_forward(const Array& x, const std::optional<Sizes>& axes) {
   const Sizes order = normalized_order(x, axes);
-  const Sizes strides = row_strides(x.shape());
-  Shape shape;
-  Sizes from;
-  for (const int64_t axis : order) {
-    shape.push_back(x.shape(static_cast<int>(axis)));
-    from.push_back(strides[axis]);
+  const Strides strides = row_strides(x.shape());
+  Shape shape(order.size());
+  Strides from(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    shape[i] = x.shape(static_cast<int>(order[i]));
+    from[i] = strides[order[i]];
   }
-  Array y = Array::empty(shape, x.dtype(), x.device());
-  copy_strided("transpose", x, 0, from, y, 0, row_strides(shape), shape);
+  Array y = Array::empty(std::move(shape), x.dtype(), x.device());
+  copy_strided("transpose", x, 0, from, y, 0, row_strides(y.shape()), y.shape());
   return y;
 }
 
 namespace {
 
 // Strides that repeat x over a larger shape, NumPy's rules.
-Sizes broadcast_strides(const char* op, const Array& x, const Shape& shape) {
-  const Sizes strides = row_strides(x.shape());
+Strides broadcast_strides(const char* op, const Array& x, const Shape& shape) {
+  const Strides strides = row_strides(x.shape());
   const int64_t extra = static_cast<int64_t>(shape.size()) - x.rank();
   bool fits = extra >= 0;
-  Sizes result(shape.size(), 0);
+  Strides result(shape.size());
   for (int i = 0; fits && i < x.rank(); ++i) {
     if (x.shape(i) == shape[extra + i]) {
       result[extra + i] = strides[i];
@@ -140,7 +157,7 @@ Sizes broadcast_strides(const char* op, const Array& x, const Shape& shape) {
 }  // namespace
 
 Array broadcast_to_forward(const Array& x, const Shape& shape) {
-  const Sizes from = broadcast_strides("broadcast_to", x, shape);
+  const Strides from = broadcast_strides("broadcast_to", x, shape);
   Array y = Array::empty(shape, x.dtype(), x.device());
   copy_strided("broadcast_to", x, 0, from, y, 0, row_strides(shape), shape);
   return y;
@@ -162,7 +179,7 @@ Array concatenate_forward(const std::vector<Array>& xs, int64_t axis) {
     shape[along] += xs[i].shape(along);
   }
   Array y = Array::empty(shape, first.dtype(), first.device());
-  const Sizes to = row_strides(shape);
+  const Strides to = row_strides(shape);
   int64_t offset = 0;
   for (const Array& x : xs) {
     copy_strided("concatenate", x, 0, row_strides(x.shape()), y, offset, to, x.shape());
@@ -179,7 +196,7 @@ namespace {
 // A box of x: along axis i the elements begin, begin + step, ... (count of them).
 struct Box {
   int64_t offset = 0;
-  Sizes strides;
+  Strides strides;
 };
 
 Box box_within(const char* op, const Shape& shape, const Sizes& begins, const Sizes& steps, const Shape& counts) {
@@ -187,8 +204,7 @@ Box box_within(const char* op, const Shape& shape, const Sizes& begins, const Si
     throw ValueError(
         message(op, ": begins, steps and counts must have one number per axis of shape ", shape_text(shape)));
   }
-  Box box;
-  box.strides = row_strides(shape);
+  Box box{0, row_strides(shape)};
   for (std::size_t i = 0; i < shape.size(); ++i) {
     const int64_t begin = begins[i], step = steps[i], count = counts[i];
     int64_t last = 0;
@@ -246,8 +262,8 @@ Array pad_forward(const Array& x, const Array& value, const Sizes& before, const
     shape[i] += before[i] + after[i];
   }
   Array y = Array::empty(shape, x.dtype(), x.device());
-  const Sizes to = row_strides(shape);
-  copy_strided("pad", value, 0, Sizes(shape.size(), 0), y, 0, to, shape);
+  const Strides to = row_strides(shape);
+  copy_strided("pad", value, 0, Strides(shape.size()), y, 0, to, shape);
   int64_t offset = 0;
   for (std::size_t i = 0; i < shape.size(); ++i) offset += before[i] * to[i];
   copy_strided("pad", x, 0, row_strides(x.shape()), y, offset, to, x.shape());

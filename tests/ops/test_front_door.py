@@ -35,6 +35,8 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"pad_width": 1, "constant_values": -0.3},
         {"pad_width": 1, "mode": "constant", "constant_values": 2},
     ],
+    "sum_to_shape": [{"shape": n} for n in ((7,), (5, 1), (), (5, 7), [1, 7])],
+    "cast": [{"dtype": n} for n in ("float32", "float64", "bfloat16", "float16", "int32", "bool")],
     "get_item": [
         {"key": key}
         for key in (

@@ -210,6 +210,7 @@ def minimum(x1: Any, x2: Any) -> Tensor:
     return binary(Minimum, x1, x2)
 
 
+@direct("sum_to_shape")
 def sum_to_shape(x: Any, shape: tuple[int, ...]) -> Tensor:
     """Sums ``x`` over the axes along which ``shape`` would be repeated to broadcast to it: the transpose of
     broadcasting. float32 or float64. Raises ValueError if ``shape`` does not broadcast to that of ``x``.

@@ -6,6 +6,7 @@ from typing import Any
 
 from ranvier import _core
 from ranvier.autograd import Function
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor, wrap
 
 RANK = {"bool": 0, "uint8": 1, "int32": 2, "int64": 3, "float16": 4, "bfloat16": 4, "float32": 5, "float64": 6}
@@ -109,6 +110,7 @@ class Cast(Function):
         return Cast.apply(dy, dtype=self.dtype)
 
 
+@direct("cast")
 def cast(x: Any, dtype: str) -> Tensor:
     """``x`` with another dtype (itself if it has it): one rounding, to nearest even.
 
