@@ -62,6 +62,18 @@ struct ArgumentOf : Extreme<T, kLargest> {
   static __device__ int32_t finish(typename Extreme<T, kLargest>::Sum s) { return int32_t(s.index); }
 };
 
+// Whether any (all) elements are not 0.
+template <typename T, bool kAll>
+struct Truth {
+  typedef T Input;
+  typedef int64_t Sum;
+  typedef bool Output;
+  static __device__ int64_t nothing() { return kAll; }
+  static __device__ int64_t load(T v, int64_t) { return v != T(0); }
+  static __device__ bool finish(int64_t s) { return s != 0; }
+  __device__ int64_t operator()(int64_t a, int64_t b) const { return kAll ? a & b : a | b; }
+};
+
 // --- the kernels ----------------------------------------------------------------------------------------------------
 
 // Lanes exchange numbers: a struct goes in its parts.
@@ -214,6 +226,22 @@ void argument(bool largest, DType dtype, const void* x, int32_t* y, Rows rows) {
   }
 }
 
+template <typename T>
+void truth_of(bool all, const void* x, bool* y, Rows rows) {
+  if (all) return reduce_with<Truth<T, true>>(x, y, rows);
+  reduce_with<Truth<T, false>>(x, y, rows);
+}
+
+void truth(bool all, DType dtype, const void* x, bool* y, Rows rows) {
+  switch (dtype) {
+    case DType::Float32: return truth_of<float>(all, x, y, rows);
+    case DType::Float64: return truth_of<double>(all, x, y, rows);
+    case DType::Int32: return truth_of<int32_t>(all, x, y, rows);
+    case DType::Int64: return truth_of<int64_t>(all, x, y, rows);
+    default: return truth_of<uint8_t>(all, x, y, rows);
+  }
+}
+
 // --- logsumexp ------------------------------------------------------------------------------------------------------
 
 template <typename G, typename T>
@@ -281,7 +309,7 @@ void root(DType dtype, void* y, int64_t count) {
 }  // namespace
 
 extern const ReduceKernels reduce_kernels;
-const ReduceKernels reduce_kernels = {reduce, argument, logsumexp, mean_of_sum, root};
+const ReduceKernels reduce_kernels = {reduce, argument, logsumexp, mean_of_sum, root, truth};
 
 }  // namespace RANVIER_GPU
 }  // namespace ranvier

@@ -22,6 +22,8 @@ RANVIER_BINARY(Equal, bool(p == q));
 RANVIER_BINARY(NotEqual, bool(p != q));
 RANVIER_BINARY(Less, bool(p < q));
 RANVIER_BINARY(LessEqual, bool(p <= q));
+RANVIER_BINARY(And, bool((p != T(0)) & (q != T(0))));
+RANVIER_BINARY(Or, bool((p != T(0)) | (q != T(0))));
 #undef RANVIER_BINARY
 
 template <typename T>
@@ -51,7 +53,9 @@ void compare(BinaryOp op, const void* a, const void* b, void* y, const Broadcast
     case BinaryOp::Equal: return binary_kernel<T, bool>(a, b, y, shape, Equal<T>{});
     case BinaryOp::NotEqual: return binary_kernel<T, bool>(a, b, y, shape, NotEqual<T>{});
     case BinaryOp::Less: return binary_kernel<T, bool>(a, b, y, shape, Less<T>{});
-    default: return binary_kernel<T, bool>(a, b, y, shape, LessEqual<T>{});
+    case BinaryOp::LessEqual: return binary_kernel<T, bool>(a, b, y, shape, LessEqual<T>{});
+    case BinaryOp::And: return binary_kernel<T, bool>(a, b, y, shape, And<T>{});
+    default: return binary_kernel<T, bool>(a, b, y, shape, Or<T>{});
   }
 }
 
