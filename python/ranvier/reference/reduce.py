@@ -51,11 +51,11 @@ def min_forward(x: np.ndarray, axes: Axes = None, keepdims: bool = False) -> np.
 
 
 def any_forward(x: np.ndarray, axes: Axes = None, keepdims: bool = False) -> np.ndarray:
-    return x.any(_axes(axes), keepdims=keepdims)
+    return np.asarray(x.any(_axes(axes), keepdims=keepdims))
 
 
 def all_forward(x: np.ndarray, axes: Axes = None, keepdims: bool = False) -> np.ndarray:
-    return x.all(_axes(axes), keepdims=keepdims)
+    return np.asarray(x.all(_axes(axes), keepdims=keepdims))
 
 
 def mean_forward(x: np.ndarray, axes: Axes = None, keepdims: bool = False) -> np.ndarray:
