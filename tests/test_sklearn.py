@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,19 @@ import ranvier as rv
 sklearn = pytest.importorskip("sklearn", reason="pip install scikit-learn")
 from sklearn.base import clone  # noqa: E402
 from sklearn.datasets import load_digits, load_iris, make_regression  # noqa: E402
-from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
+from sklearn.model_selection import (  # noqa: E402
+    GridSearchCV,
+    KFold,
+    LeaveOneOut,
+    RandomizedSearchCV,
+    RepeatedStratifiedKFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    cross_val_score,
+)
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
+from sklearn.utils import resample  # noqa: E402
 from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
 # Where a network cannot be what a check asks, and why.
@@ -55,6 +66,43 @@ def test_pipelines_and_searches_with_processes() -> None:
     grid = {"classifier__model_args": [{"units": 1}, {"units": 16}], "classifier__optimizer": ["adam", "sgd"]}
     search = GridSearchCV(make_pipeline(StandardScaler(), network), grid, cv=2, n_jobs=2).fit(x, y)
     assert search.best_params_["classifier__model_args"] == {"units": 16}
+
+
+def bootstrap(x: np.ndarray, repeats: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows drawn with replacement, and those never drawn."""
+    rows = np.arange(len(x))
+    for seed in range(repeats):
+        drawn = resample(rows, random_state=seed)
+        yield drawn, np.setdiff1d(rows, drawn)
+
+
+@pytest.mark.parametrize(
+    ("validation", "folds"),
+    [
+        (lambda x: KFold(3, shuffle=True, random_state=0), 3),
+        (lambda x: StratifiedKFold(3), 3),
+        (lambda x: RepeatedStratifiedKFold(n_splits=2, n_repeats=2, random_state=0), 4),
+        (lambda x: ShuffleSplit(2, test_size=0.3, random_state=0), 2),
+        (lambda x: LeaveOneOut(), 30),
+        (lambda x: bootstrap(x, 3), 3),
+    ],
+    ids=["k-fold", "stratified", "repeated", "random subsampling", "leave one out", "bootstrap"],
+)
+def test_every_way_to_validate(validation: Any, folds: int) -> None:
+    x, y = load_iris(return_X_y=True)
+    x, y = x[::5], y[::5]
+    network = make_pipeline(StandardScaler(), rv.sklearn.Classifier(epochs=20, learning_rate=0.05, random_state=0))
+    scores = cross_val_score(network, x, y, cv=validation(x), n_jobs=2)
+    assert scores.shape == (folds,) and scores.mean() > 0.7
+
+
+def test_nested_validation_around_a_random_search() -> None:
+    x, y = load_iris(return_X_y=True)
+    network = make_pipeline(StandardScaler(), rv.sklearn.Classifier(epochs=10, random_state=0))
+    rates = {"classifier__learning_rate": [1e-6, 0.03, 0.1]}
+    search = RandomizedSearchCV(network, rates, n_iter=2, cv=2, random_state=1, n_jobs=2)
+    assert cross_val_score(search, x, y, cv=StratifiedKFold(3)).min() > 0.75
+    assert search.fit(x, y).best_params_["classifier__learning_rate"] > 1e-3
 
 
 def test_the_seed_decides_alone_and_disturbs_nobody() -> None:
