@@ -61,8 +61,10 @@ struct Mask {  // a tensor of truth values
 struct Moved {  // what a tensor of any dtype holds, for ops without arithmetic
   const Array& array;
 };
-struct MovedOperand : Operand {
-  Moved value() const { return {Operand::value()}; }
+struct MovedOperand {
+  Operand operand = {};
+  bool read(PyObject* argument, const Leader& leader) { return operand.read(argument, leader); }
+  Moved value() const { return {operand.value()}; }
 };
 struct Arrays {  // several of one dtype, in a list
   const std::vector<Array>& arrays;

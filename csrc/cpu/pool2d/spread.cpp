@@ -11,6 +11,31 @@ namespace ranvier {
 namespace RANVIER_ISA {
 namespace {
 
+// Each lane takes the one of v whose number `from` gives.
+#if defined(__AVX512F__)
+RANVIER_INLINE Vec<float> taken(Vec<float> v, IntVec<float> from) {
+  return (Vec<float>)_mm512_permutexvar_ps((__m512i)from, (__m512)v);
+}
+RANVIER_INLINE Vec<double> taken(Vec<double> v, IntVec<double> from) {
+  return (Vec<double>)_mm512_permutexvar_pd((__m512i)from, (__m512d)v);
+}
+#elif defined(__AVX2__)
+RANVIER_INLINE Vec<float> taken(Vec<float> v, IntVec<float> from) {
+  return (Vec<float>)_mm256_permutevar8x32_ps((__m256)v, (__m256i)from);
+}
+RANVIER_INLINE Vec<double> taken(Vec<double> v, IntVec<double> from) {  // as pairs of halves
+  const IntVec<double> halves = from * 2 + ((from * 2 + 1) << 32);
+  return (Vec<double>)_mm256_permutevar8x32_ps((__m256)v, (__m256i)halves);
+}
+#else  // never called
+template <typename V, typename I>
+RANVIER_INLINE V taken(V v, I from) {
+  V lanes{};
+  for (int64_t i = 0; i < int64_t(sizeof(V) / sizeof(v[0])); ++i) lanes[i] = v[from[i]];
+  return lanes;
+}
+#endif
+
 constexpr int kNoColumn = -1024;  // no place, whatever the row
 
 // What lies above the lanes of one vector of a row.
@@ -57,8 +82,8 @@ void spread_row(const T* dy, const uint8_t* places, int64_t outputs, T* dx, int6
                 const Above<T>* above, bool past) {
   for (int64_t j = 0; j < inputs; j += kWidth<T>, ++above) {
     const int64_t left = min_of(kWidth<T>, inputs - j), there = min_of(kWidth<T>, outputs - above->first);
-    const Vec<T> gradient = __builtin_shuffle(load_some(dy + above->first, there), above->output);
-    const IntVec<T> place = __builtin_shuffle(load_places<T>(places + above->first, there), above->output);
+    const Vec<T> gradient = taken(load_some(dy + above->first, there), above->output);
+    const IntVec<T> place = (IntVec<T>)taken((Vec<T>)load_places<T>(places + above->first, there), above->output);
     const IntVec<T> mine = place == above->column + static_cast<typename VecTypes<T>::Scalar>(first_place);
     put(dx + j, select(mine, gradient, Vec<T>{}), left, past);
   }
