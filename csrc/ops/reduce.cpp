@@ -3,6 +3,7 @@
 #include "core/checks.h"
 #include "core/dispatch.h"
 #include "ops/binding.h"
+#include "ops/elementwise.h"
 #include "ops/shape.h"
 #include "tape/direct.h"
 
@@ -167,8 +168,18 @@ Array mean_of_squares_forward(const Array& x, const Axes& axes, bool keepdims) {
   return mean_of("mean_of_squares", Reduction::Squares, x, axes, keepdims);
 }
 
+// Every element is the only one of its reduction: y has as many.
+bool reduces_nothing(const Array& x, const Array& y) { return y.size() == x.size() && y.size() > 0; }
+
 Array norm_forward(const Array& x, const Axes& axes, bool keepdims) {
   check_floating("norm", "x", x);
+  Array y = Array::empty(reduced_shape(x.shape(), marked_axes("norm", x, axes), keepdims), x.dtype(), x.device());
+  if (reduces_nothing(x, y)) {
+    dispatch_untyped("norm", x, [x = x.lent(), y = y.lent()](const KernelTable& kernels) mutable {
+      kernels.elementwise.unary(UnaryOp::Absolute, x.dtype(), x.raw(), y.raw(), x.size());
+    });
+    return y;
+  }
   return reduce("norm", Reduction::Squares, x, axes, keepdims,
                 [](const KernelTable& kernels, Array& y) { kernels.reduce.root(y.dtype(), y.raw(), y.size()); });
 }
@@ -178,6 +189,12 @@ Array truth(const char* op, bool all, const Array& x, const Axes& axes, bool kee
   check_reducible(op, x);
   const std::vector<bool> marked = marked_axes(op, x, axes);
   Array y = Array::empty(reduced_shape(x.shape(), marked, keepdims), DType::Bool, x.device());
+  if (reduces_nothing(x, y)) {
+    dispatch_untyped(op, x, [x = x.lent(), y = y.lent()](const KernelTable& kernels) mutable {
+      kernels.elementwise.cast(x.dtype(), DType::Bool, x.raw(), y.raw(), x.size());
+    });
+    return y;
+  }
   if (const std::optional<Run> run = only_run(marked)) {
     const Rows rows = rows_of(x.shape(), *run, {});
     dispatch_untyped(op, x, [=, x = x.lent(), y = y.lent()](const KernelTable& kernels) mutable {
@@ -224,6 +241,12 @@ Array logsumexp_forward(const Array& x, const Axes& axes, bool keepdims) {
   check_floating("logsumexp", "x", x);
   const std::vector<bool> marked = marked_axes("logsumexp", x, axes);
   Array y = Array::empty(reduced_shape(x.shape(), marked, keepdims), x.dtype(), x.device());
+  if (reduces_nothing(x, y)) {  // log exp x
+    dispatch_untyped("logsumexp", x, [x = x.lent(), y = y.lent()](const KernelTable& kernels) mutable {
+      kernels.elementwise.cast(x.dtype(), y.dtype(), x.raw(), y.raw(), x.size());
+    });
+    return y;
+  }
   std::vector<int64_t> order;
   Rows rows{1, 1, 1};
   for (const bool reduced : {false, true}) {

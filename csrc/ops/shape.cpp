@@ -116,6 +116,17 @@ Sizes normalized_order(const Array& x, const std::optional<Sizes>& axes) {
   return order;
 }
 
+// Whether only axes of length one move, so that the elements lie as they did.
+bool stays_in_order(const Shape& shape, const Sizes& order) {
+  int64_t last = 0;
+  for (const int64_t axis : order) {
+    if (shape[static_cast<std::size_t>(axis)] == 1) continue;
+    if (axis < last) return false;
+    last = axis;
+  }
+  return true;
+}
+
 }  // namespace
 
 Array transpose_forward(const Array& x, const std::optional<Sizes>& axes) {
@@ -127,6 +138,7 @@ Array transpose_forward(const Array& x, const std::optional<Sizes>& axes) {
     shape[i] = x.shape(static_cast<int>(order[i]));
     from[i] = strides[order[i]];
   }
+  if (stays_in_order(x.shape(), order)) return x.reshape(std::move(shape));
   Array y = Array::empty(std::move(shape), x.dtype(), x.device());
   copy_strided("transpose", x, 0, from, y, 0, row_strides(y.shape()), y.shape());
   return y;

@@ -218,11 +218,11 @@ template <typename T, bool kLargest>
 void argument_of(const void* from, int32_t* y, Rows rows) {
   const T* x = static_cast<const T*>(from);
   const int64_t n = rows.columns;
-  if (rows.inner == 1) return places_in_rows<T, kLargest>(x, y, n, rows.outer);
   if (n == 1) {
     memset(y, 0, sizeof(int32_t) * static_cast<uint64_t>(rows.outer * rows.inner));
     return;
   }
+  if (rows.inner == 1) return places_in_rows<T, kLargest>(x, y, n, rows.outer);
   const int64_t strips = ceil_div(rows.inner, kArgumentColumns), units = rows.outer * strips;
   const bool alone = units < 4;  // then rows are shared out, else the strips
   parallel(0, units, alone ? units : grain_for(n * kArgumentColumns), [&](int64_t begin, int64_t end) {
