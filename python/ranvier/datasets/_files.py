@@ -46,22 +46,11 @@ class PlainFile:
         return data
 
 
-@dataclass(frozen=True)
-class FileDataset:
-    """Files of one folder, and where they can be had."""
+class Located:
+    """What lies in a folder of its own in ``$RANVIER_DATA`` or the cache, and on mirrors."""
 
     folder: str
     mirrors: tuple[str, ...]
-    files: tuple[Any, ...]
-
-    def read(self, path: str | os.PathLike[str] | None, download: bool, mirrors: Sequence[str] | None) -> list[Any]:
-        """What the files hold, from ``path``, else RANVIER_DATA, the cache, or a mirror."""
-        folders = [Path(path)] if path is not None else self._places()
-        found = [self._find(file, folders) for file in self.files]
-        if any(each is None for each in found) and (path is not None or not download):
-            raise FileNotFoundError(self._how_to_get(folders))
-        pairs = zip(self.files, found, strict=True)
-        return [self._download(file, self._mirrors(mirrors)) if each is None else each for file, each in pairs]
 
     def _places(self) -> list[Path]:
         data = os.environ.get("RANVIER_DATA")
@@ -76,6 +65,24 @@ class FileDataset:
             return [given] if isinstance(given, str) else given
         base = os.environ.get("RANVIER_MIRROR")
         return [f"{base.rstrip('/')}/{self.folder}"] if base else self.mirrors
+
+
+@dataclass(frozen=True)
+class FileDataset(Located):
+    """Files of one folder, and where they can be had."""
+
+    folder: str
+    mirrors: tuple[str, ...]
+    files: tuple[Any, ...]
+
+    def read(self, path: str | os.PathLike[str] | None, download: bool, mirrors: Sequence[str] | None) -> list[Any]:
+        """What the files hold, from ``path``, else RANVIER_DATA, the cache, or a mirror."""
+        folders = [Path(path)] if path is not None else self._places()
+        found = [self._find(file, folders) for file in self.files]
+        if any(each is None for each in found) and (path is not None or not download):
+            raise FileNotFoundError(self._how_to_get(folders))
+        pairs = zip(self.files, found, strict=True)
+        return [self._download(file, self._mirrors(mirrors)) if each is None else each for file, each in pairs]
 
     def _find(self, file: File, folders: list[Path]) -> Any:
         for folder in folders:

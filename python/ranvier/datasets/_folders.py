@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ranvier.datasets._files import Located
+
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 @dataclass(frozen=True)
-class FolderDataset:
+class FolderDataset(Located):
     """A folder with pictures in each of ``parts``, and the archive that it can be had from."""
 
     folder: str
@@ -43,20 +45,6 @@ class FolderDataset:
             + f"\nMake one with pictures in {', '.join(self.parts)}, or set RANVIER_DATA to a folder that has "
             f"{self.folder}/ with them.\nThe pictures can be had from {self.mirrors[0]}/{self.archive}"
         )
-
-    def _places(self) -> list[Path]:
-        data = os.environ.get("RANVIER_DATA")
-        return ([Path(data) / self.folder] if data else []) + [self._cache()]
-
-    def _cache(self) -> Path:
-        home = os.environ.get("RANVIER_HOME")
-        return (Path(home) if home else Path.home() / ".cache" / "ranvier") / "datasets" / self.folder
-
-    def _mirrors(self, given: Sequence[str] | None) -> Sequence[str]:
-        if given is not None:
-            return [given] if isinstance(given, str) else given
-        base = os.environ.get("RANVIER_MIRROR")
-        return [f"{base.rstrip('/')}/{self.folder}"] if base else self.mirrors
 
     def _check(self, place: Path) -> None:
         for part in self.parts:
