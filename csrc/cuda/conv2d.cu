@@ -78,12 +78,13 @@ struct Patches {
   }
 };
 
+// Rows of output channels: the weights, or the gradients of the outputs.
 template <typename T>
-struct Weights {
+struct ByOutputs {
   static constexpr bool kAlongP = false;
-  const T* w;
+  const T* rows;
   Images s;
-  __device__ T operator()(int64_t group, int64_t j, int64_t p) const { return w[p * s.all_out + group * s.out + j]; }
+  __device__ T operator()(int64_t group, int64_t j, int64_t p) const { return rows[p * s.all_out + group * s.out + j]; }
 };
 
 template <typename T>
@@ -103,7 +104,7 @@ template <typename T>
 void forward(const T* x, const T* w, const T* bias, T* y, const Conv2dShape& shape, Activation activation) {
   const Images s = images_of(shape);
   const int64_t pixels = shape.images * s.height.out * s.width.out;
-  multiply<T>(ProductSizes{shape.groups, pixels, s.out, taps_of(s) * s.in}, Patches<T>{x, s}, Weights<T>{w, s},
+  multiply<T>(ProductSizes{shape.groups, pixels, s.out, taps_of(s) * s.in}, Patches<T>{x, s}, ByOutputs<T>{w, s},
               StorePixels<T>{y, s.out, s.all_out, bias, activation});
 }
 
@@ -155,14 +156,6 @@ struct TurnedPatches {
 };
 
 template <typename T>
-struct OutputGradients {
-  static constexpr bool kAlongP = false;
-  const T* dy;
-  Images s;
-  __device__ T operator()(int64_t group, int64_t j, int64_t p) const { return dy[p * s.all_out + group * s.out + j]; }
-};
-
-template <typename T>
 struct StoreWeights {
   T* dw;
   Images s;
@@ -175,8 +168,8 @@ template <typename T>
 void kernel_gradient(const T* x, const T* dy, T* dw, const Conv2dShape& shape) {
   const Images s = images_of(shape);
   const int64_t pixels = shape.images * s.height.out * s.width.out;
-  multiply<T>(ProductSizes{shape.groups, taps_of(s) * s.in, s.out, pixels}, TurnedPatches<T>{x, s},
-              OutputGradients<T>{dy, s}, StoreWeights<T>{dw, s});
+  multiply<T>(ProductSizes{shape.groups, taps_of(s) * s.in, s.out, pixels}, TurnedPatches<T>{x, s}, ByOutputs<T>{dy, s},
+              StoreWeights<T>{dw, s});
 }
 
 // --- what comes before the gradients --------------------------------------------------------------------------------
