@@ -18,21 +18,27 @@ auto step_of(const char* op, const Steps& ladder, int step) {
   return ladder.steps[step].run;
 }
 
-void check_input(const char* op, const char* name, const Array& array, int rank, bool on_gpu_too = false) {
+enum class On { Cpu, Sim, Both };
+
+void check_input(const char* op, const char* name, const Array& array, int rank, On on = On::Cpu) {
   check_dtype(op, name, array, DType::Float32);
   check_rank(op, name, array, rank);
-  if (on_gpu_too && array.device().kind == DeviceKind::Sim) return;
-  if (array.device().kind != DeviceKind::Cpu) {
-    throw DeviceError(message(op, ": ", name, " must be on the cpu but is on ", device_name(array.device())));
+  if (on != On::Cpu && array.device().kind == DeviceKind::Sim) return;
+  if (on == On::Sim || array.device().kind != DeviceKind::Cpu) {
+    throw DeviceError(message(op, ": ", name, " must be on ", on == On::Sim ? "sim" : "the cpu", " but is on ",
+                              device_name(array.device())));
   }
 }
 
 // The kernels of csrc/cuda/ladder index with int, as most CUDA code does.
+int as_int(const char* op, int64_t size) {
+  if (size > INT32_MAX) throw ValueError(message(op, ": at most 2^31 - 1 elements an array on a GPU"));
+  return int(size);
+}
+
 Array ladder_gemm_on_gpu(int step, const Array& a, const Array& b) {
   Array c = Array::empty({a.shape(0), b.shape(1)}, DType::Float32, a.device());
-  for (const Array* array : {&a, &b, static_cast<const Array*>(&c)}) {
-    if (array->size() > INT32_MAX) throw ValueError("ladder gemm: at most 2^31 - 1 elements an array");
-  }
+  for (const Array* array : {&a, &b, static_cast<const Array*>(&c)}) as_int("ladder gemm", array->size());
   const CudaLadderGemm run_step = step_of("ladder gemm", sim_ladders().gemm, step);
   if (c.size() == 0) return c;
   run("ladder gemm", [=]() mutable {
@@ -42,9 +48,34 @@ Array ladder_gemm_on_gpu(int step, const Array& a, const Array& b) {
   return c;
 }
 
+// From x to y of `shape`: transpose and softmax, whose kernels take the same arguments.
+template <typename Steps>
+Array ladder_of_rows(const char* op, const Steps& steps, int step, const Array& x, const Shape& shape) {
+  const auto run_step = step_of(op, steps, step);
+  as_int(op, x.size());
+  Array y = Array::empty(shape, DType::Float32, x.device());
+  if (x.size() == 0) return y;
+  run(op, [=]() mutable { run_step(x.data<float>(), y.data<float>(), int(x.shape(0)), int(x.shape(1)), nullptr); });
+  return y;
+}
+
+Array ladder_transpose(int step, const Array& x) {
+  check_input("ladder transpose", "x", x, 2, On::Sim);
+  return ladder_of_rows("ladder transpose", sim_ladders().transpose, step, x, {x.shape(1), x.shape(0)});
+}
+
+Array ladder_sum(int step, const Array& x) {
+  check_input("ladder sum", "x", x, 1, On::Sim);
+  const CudaLadderSum run_step = step_of("ladder sum", sim_ladders().sum, step);
+  const int count = as_int("ladder sum", x.size());
+  Array y = Array::empty({1}, DType::Float32, x.device());
+  run("ladder sum", [=]() mutable { run_step(x.data<float>(), y.data<float>(), count, nullptr); });
+  return y;
+}
+
 Array ladder_gemm(int step, const Array& a, const Array& b) {
-  check_input("ladder gemm", "a", a, 2, true);
-  check_input("ladder gemm", "b", b, 2, true);
+  check_input("ladder gemm", "a", a, 2, On::Both);
+  check_input("ladder gemm", "b", b, 2, On::Both);
   check_alike("ladder gemm", {{"a", a}, {"b", b}});
   if (a.shape(1) != b.shape(0)) {
     throw ValueError(message("ladder gemm: a has ", a.shape(1), " columns but b has ", b.shape(0), " rows"));
@@ -77,7 +108,10 @@ Array ladder_conv2d(int step, const Array& x, const Array& kernel) {
 }
 
 Array ladder_softmax(int step, const Array& x) {
-  check_input("ladder softmax", "x", x, 2);
+  check_input("ladder softmax", "x", x, 2, On::Both);
+  if (x.device().kind == DeviceKind::Sim) {
+    return ladder_of_rows("ladder softmax", sim_ladders().softmax, step, x, x.shape());
+  }
   Array y = Array::empty_like(x);
   dispatch_untyped("ladder softmax", x, [=](const KernelTable& kernels) mutable {
     const LadderSoftmax run = step_of("ladder softmax", kernels.ladder.softmax, step);
@@ -110,7 +144,11 @@ std::vector<std::string> names_of(const Steps& ladder) {
 }
 
 py::dict ladder_steps(const std::string& device) {
-  if (device_argument(device).kind == DeviceKind::Sim) return py::dict("gemm"_a = names_of(sim_ladders().gemm));
+  if (device_argument(device).kind == DeviceKind::Sim) {
+    const CudaLadders& ladders = sim_ladders();
+    return py::dict("gemm"_a = names_of(ladders.gemm), "sum"_a = names_of(ladders.sum),
+                    "softmax"_a = names_of(ladders.softmax), "transpose"_a = names_of(ladders.transpose));
+  }
   const LadderKernels& ladder = cpu_kernels().ladder;
   return py::dict("gemm"_a = names_of(ladder.gemm), "conv2d"_a = names_of(ladder.conv2d),
                   "softmax"_a = names_of(ladder.softmax), "batch_norm"_a = names_of(ladder.batch_norm));
@@ -123,6 +161,8 @@ void bind_ladder(py::module_& m) {
   m.def("_ladder_gemm", &ladder_gemm, "step"_a, "a"_a, "b"_a, releases_gil());
   m.def("_ladder_conv2d", &ladder_conv2d, "step"_a, "x"_a, "kernel"_a, releases_gil());
   m.def("_ladder_softmax", &ladder_softmax, "step"_a, "x"_a, releases_gil());
+  m.def("_ladder_sum", &ladder_sum, "step"_a, "x"_a, releases_gil());
+  m.def("_ladder_transpose", &ladder_transpose, "step"_a, "x"_a, releases_gil());
   m.def("_ladder_batch_norm", &ladder_batch_norm, "step"_a, "x"_a, "gamma"_a, "beta"_a, "epsilon"_a, releases_gil());
 }
 

@@ -9,6 +9,7 @@
 #include "cuda/ptx.h"
 
 namespace ranvier {
+namespace RANVIER_GPU {
 namespace {
 
 __host__ __device__ constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
@@ -145,18 +146,17 @@ void run_warp_tiles(const float* a, const float* b, float* c, int m, int n, int 
 void run_double_buffers(const float* a, const float* b, float* c, int m, int n, int k, void* stream);
 void run_tensor_cores(const float* a, const float* b, float* c, int m, int n, int k, void* stream);
 
-const CudaLadders& sim_ladders() {
-  static const CudaLadders ladders = {{9,
-                                       {{"naive", run_naive},
-                                        {"coalesced", run_coalesced},
-                                        {"shared tiles", run_shared_tiles},
-                                        {"register column", run_register_column},
-                                        {"register square", run_register_square},
-                                        {"wide loads", run_wide_loads},
-                                        {"warp tiles", run_warp_tiles},
-                                        {"double buffers", run_double_buffers},
-                                        {"tensor cores", run_tensor_cores}}}};
-  return ladders;
-}
+extern const CudaLadder<CudaLadderGemm> gemm_ladder;
+const CudaLadder<CudaLadderGemm> gemm_ladder = {9,
+                                                {{"naive", run_naive},
+                                                 {"coalesced", run_coalesced},
+                                                 {"shared tiles", run_shared_tiles},
+                                                 {"register column", run_register_column},
+                                                 {"register square", run_register_square},
+                                                 {"wide loads", run_wide_loads},
+                                                 {"warp tiles", run_warp_tiles},
+                                                 {"double buffers", run_double_buffers},
+                                                 {"tensor cores", run_tensor_cores}}};
 
+}  // namespace RANVIER_GPU
 }  // namespace ranvier

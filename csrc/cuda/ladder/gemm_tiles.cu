@@ -1,35 +1,16 @@
 // The gemm ladder, upper half: blocks of 128 x 128 elements of C, 256 threads of 8 x 8 each, as step 5 left them.
 #include "cuda/cuda.h"
+#include "cuda/ladder/four.h"
 #include "cuda/ladder/ladder.h"
 #include "cuda/ptx.h"
 
 namespace ranvier {
+namespace RANVIER_GPU {
 namespace {
 
 constexpr int kBlock = 128, kEach = 8, kThreads = 256;
 
 dim3 blocks_of(int m, int n) { return dim3((n + kBlock - 1) / kBlock, (m + kBlock - 1) / kBlock); }
-
-// Four floats of a row from `from` on, zeros beyond its end: one request of 16 bytes where the address allows it.
-__device__ float4 load_four(const float* row, int from, int columns, bool inside) {
-  const float* p = row + from;
-  if (inside && from + 4 <= columns && reinterpret_cast<std::uintptr_t>(p) % 16 == 0) {
-    return *reinterpret_cast<const float4*>(p);
-  }
-  const auto at = [=](int e) { return inside && from + e < columns ? p[e] : 0.0f; };
-  return make_float4(at(0), at(1), at(2), at(3));
-}
-
-__device__ void store_four(float* row, int from, int columns, bool inside, const float* four) {
-  float* p = row + from;
-  if (inside && from + 4 <= columns && reinterpret_cast<std::uintptr_t>(p) % 16 == 0) {
-    *reinterpret_cast<float4*>(p) = make_float4(four[0], four[1], four[2], four[3]);
-    return;
-  }
-  for (int e = 0; e < 4; ++e) {
-    if (inside && from + e < columns) p[e] = four[e];
-  }
-}
 
 // 6. Wide loads: a request of a warp costs the same for 4 bytes a lane as for 16. Global memory is read by float4; so
 // is shared memory, for which A is stored transposed. Its rows are 4 floats longer than they need be: else the
@@ -244,4 +225,5 @@ void run_tensor_cores(const float* a, const float* b, float* c, int m, int n, in
   launch<tensor_cores>(blocks_of(m, n), dim3(kThreads), 0, stream, a, b, c, m, n, k);
 }
 
+}  // namespace RANVIER_GPU
 }  // namespace ranvier

@@ -25,10 +25,12 @@ struct CudaLadder {
 };
 
 struct CudaLadders {
-  CudaLadder<CudaLadderGemm> gemm;
+  const CudaLadder<CudaLadderGemm>& gemm;
+  const CudaLadder<CudaLadderSoftmax>& softmax;
+  const CudaLadder<CudaLadderSum>& sum;
+  const CudaLadder<CudaLadderTranspose>& transpose;
 };
 
-// Compiled for the simulator; for a GPU there will be a second.
 const CudaLadders& sim_ladders();
 
 }  // namespace ranvier

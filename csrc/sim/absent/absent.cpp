@@ -8,10 +8,7 @@
 
 namespace ranvier {
 
-const CudaLadders& sim_ladders() {
-  static const CudaLadders none{};
-  return none;
-}
+const CudaLadders& sim_ladders() { throw DeviceError("device 'sim': the simulator needs Linux"); }
 
 const KernelTable& sim_kernels() { throw DeviceError("device 'sim': the simulator needs Linux"); }
 
