@@ -1,4 +1,4 @@
-// The simulator's switches and what it saw, for ranvier/sim.py.
+// The simulator's switches and what it saw, for ranvier/sim/__init__.py.
 #include "core/checks.h"
 #include "ops/binding.h"
 #include "sim/arrays.h"
@@ -19,20 +19,28 @@ const char* schedule_name(sim::Schedule schedule) {
   return schedule == sim::Schedule::Forward ? "forward" : schedule == sim::Schedule::Reverse ? "reverse" : "random";
 }
 
+py::tuple as_tuple(const sim::Options& options) {
+  const sim::Size3 block = options.kept_block;
+  return py::make_tuple(schedule_name(options.schedule), options.seed, options.check, options.trace,
+                        py::make_tuple(block.x, block.y, block.z));
+}
+
 // The options of the launches to come; returns those before.
-py::tuple set_options(const std::string& schedule, uint64_t seed, bool check, bool trace) {
+py::tuple set_options(const std::string& schedule, uint64_t seed, bool check, bool trace,
+                      const std::tuple<unsigned, unsigned, unsigned>& kept_block) {
   sim::Options next;
   next.schedule = schedule_named(schedule);
   next.seed = seed;
   next.check = check;
   next.trace = trace;
+  next.kept_block = {std::get<0>(kept_block), std::get<1>(kept_block), std::get<2>(kept_block)};
   sim::Options before;
   {
     const py::gil_scoped_release release;  // a launch may be under way, and its report needs Python
     const std::lock_guard<std::mutex> lock(sim::launch_mutex());
     before = std::exchange(sim::options(), next);
   }
-  return py::make_tuple(schedule_name(before.schedule), before.seed, before.check, before.trace);
+  return as_tuple(before);
 }
 
 py::tuple options() {
@@ -42,7 +50,7 @@ py::tuple options() {
     const std::lock_guard<std::mutex> lock(sim::launch_mutex());
     now = sim::options();
   }
-  return py::make_tuple(schedule_name(now.schedule), now.seed, now.check, now.trace);
+  return as_tuple(now);
 }
 
 // Python's reader of line tables; lives as long as the process.
@@ -63,35 +71,52 @@ void set_line_finder(const py::object& finder) {
   sim::set_line_finder(&find_line);
 }
 
-py::list trace_lines() {
-  std::vector<sim::Line> lines;
-  {
-    const py::gil_scoped_release release;
-    lines = sim::traced_lines();
+std::string line_of(const void* place) {
+  const py::gil_scoped_release release;
+  return sim::line_of(place);
+}
+
+const char* space_name(sim::Space space) {
+  switch (space) {
+    case sim::Space::Global: return "global";
+    case sim::Space::Shared: return "shared";
+    case sim::Space::Warp: return "warp";
+    default: return "block";
   }
+}
+
+template <typename T>
+std::vector<T> found_by(std::vector<T> (*find)()) {
+  const py::gil_scoped_release release;
+  return find();
+}
+
+py::list trace_lines() {
   py::list result;
-  for (const sim::Line& line : lines) {
-    std::string place;
-    {
-      const py::gil_scoped_release release;
-      place = sim::line_of(line.place);
-    }
-    result.append(py::dict("kernel"_a = line.kernel, "place"_a = place, "space"_a = line.shared ? "shared" : "global",
-                           "access"_a = line.write ? "write" : "read", "requests"_a = line.requests,
-                           "lanes"_a = line.lanes, "bytes"_a = line.bytes, "sectors"_a = line.sectors,
-                           "wavefronts"_a = line.wavefronts));
+  for (const sim::Line& line : found_by(sim::traced_lines)) {
+    result.append(py::dict("kernel"_a = line.kernel, "place"_a = line_of(line.place),
+                           "space"_a = space_name(line.space), "access"_a = line.access, "requests"_a = line.requests,
+                           "lanes"_a = line.lanes, "divergent"_a = line.divergent, "bytes"_a = line.bytes,
+                           "sectors"_a = line.sectors, "wavefronts"_a = line.wavefronts));
+  }
+  return result;
+}
+
+py::list trace_requests() {
+  py::list result;
+  for (const sim::Seen& seen : found_by(sim::traced_requests)) {
+    result.append(py::dict("kernel"_a = seen.kernel, "place"_a = line_of(seen.place),
+                           "code"_a = reinterpret_cast<std::uintptr_t>(seen.place),
+                           "space"_a = seen.shared ? "shared" : "global", "access"_a = seen.write ? "write" : "read",
+                           "warp"_a = seen.warp, "time"_a = seen.time, "bytes"_a = seen.bytes, "object"_a = seen.object,
+                           "object_bytes"_a = seen.object_bytes, "lanes"_a = seen.lanes, "offsets"_a = seen.offsets));
   }
   return result;
 }
 
 py::list trace_kernels() {
-  std::vector<sim::Counted> kernels;
-  {
-    const py::gil_scoped_release release;
-    kernels = sim::traced_kernels();
-  }
   py::list result;
-  for (const sim::Counted& k : kernels) {
+  for (const sim::Counted& k : found_by(sim::traced_kernels)) {
     result.append(py::dict("kernel"_a = k.kernel, "launches"_a = k.launches, "blocks"_a = k.blocks,
                            "threads"_a = k.threads, "barriers"_a = k.barriers));
   }
@@ -101,11 +126,12 @@ py::list trace_kernels() {
 }  // namespace
 
 void bind_simulator(py::module_& m) {
-  m.def("_sim_set_options", &set_options, "schedule"_a, "seed"_a, "check"_a, "trace"_a);
+  m.def("_sim_set_options", &set_options, "schedule"_a, "seed"_a, "check"_a, "trace"_a, "kept_block"_a);
   m.def("_sim_options", &options);
   m.def("_sim_set_line_finder", &set_line_finder, "finder"_a);
   m.def("_sim_clear_trace", &sim::clear_trace, releases_gil());
   m.def("_sim_trace_lines", &trace_lines);
+  m.def("_sim_trace_requests", &trace_requests);
   m.def("_sim_trace_kernels", &trace_kernels);
 }
 

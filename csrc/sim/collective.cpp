@@ -8,6 +8,7 @@
 #include "sim/cuda.h"
 #include "sim/memory.h"
 #include "sim/state.h"
+#include "sim/trace.h"
 
 namespace ranvier::sim {
 namespace {
@@ -87,6 +88,7 @@ void collective(std::uint32_t mask, const char* name, Record record, Act act, bo
     lane.site = site;
     return yield();
   }
+  trace_exchange(run, warp, name, mask, site);
   if (act != nullptr) act(meeting.records, mask);
   if (orders_memory) join_clocks(warp, mask);
   meeting = warp.meetings[--warp.meeting_count];

@@ -257,6 +257,20 @@ void end_block(Run& run) {
   run.first_block = false;
 }
 
+Object object_at(std::uintptr_t p, bool shared) {
+  const Memory& m = memory();
+  if (!shared) {
+    const auto next = m.arrays.upper_bound(p);
+    if (next == m.arrays.begin()) return {"", p, 0};
+    return {"", std::prev(next)->first, std::prev(next)->second.bytes};
+  }
+  const Range& dynamic = m.dynamic_shared;
+  if (dynamic.holds(p, 1)) return {"dynamic shared memory", dynamic.low, dynamic.high - dynamic.low};
+  const SharedVariable* variable = variable_at(p);
+  if (variable == nullptr) return {"shared memory", m.static_shared.low, m.static_shared.high - m.static_shared.low};
+  return {variable->name, m.static_shared.low + variable->begin, variable->end - variable->begin};
+}
+
 char* dynamic_shared() { return reinterpret_cast<char*>(memory().dynamic_shared.low); }
 
 void touch(const void* address, unsigned bytes, Kind kind, const void* place) {

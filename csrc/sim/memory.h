@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "sim/arrays.h"
 #include "sim/state.h"
@@ -22,5 +23,13 @@ void end_block(Run& run);
 
 // An access of the lane that runs, from `place`. Fails the launch when it must not be.
 void touch(const void* address, unsigned bytes, Kind kind, const void* place);
+
+// What an address lies in: a shared variable, or an array, which has no name.
+struct Object {
+  std::string name;
+  std::uintptr_t begin;
+  std::uint64_t bytes;
+};
+Object object_at(std::uintptr_t address, bool shared);
 
 }  // namespace ranvier::sim

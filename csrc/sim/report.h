@@ -9,7 +9,7 @@
 namespace ranvier::sim {
 
 // Finds the source line of an address: the file of its module, and the offset in it. Python reads the line tables
-// (python/ranvier/sim.py); until it has said how, places are module and offset.
+// (python/ranvier/sim/lines.py); until it has said how, places are module and offset.
 struct CodeAddress {
   std::string module;
   std::uint64_t offset;

@@ -108,6 +108,7 @@ class Scheduling {
     if (++at_barrier_ < static_cast<int>(run_.lanes.size())) return yield();
     at_barrier_ = 0;
     ++run_.interval;
+    trace_barrier(run_, site);
     flush_trace(run_);
     for (Lane& other : run_.lanes) wake(other);
     yield();

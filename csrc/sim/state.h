@@ -66,6 +66,7 @@ struct Options {
   bool trace = false;  // statistics
   Schedule schedule = Schedule::Forward;
   std::uint64_t seed = 0;
+  Size3 kept_block{0, 0, 0};  // whose addresses the statistics keep
 };
 
 struct Run {  // the launch under way

@@ -30,6 +30,7 @@ void set_line_finder(LineFinder) {}
 std::string line_of(const void*) { return {}; }
 void clear_trace() {}
 std::vector<Line> traced_lines() { return {}; }
+std::vector<Seen> traced_requests() { return {}; }
 std::vector<Counted> traced_kernels() { return {}; }
 
 }  // namespace sim
