@@ -30,13 +30,17 @@ struct Request {
 struct Key {
   const void* place;
   std::uint32_t warp, occurrence;
+  bool shared = false, write = false;  // an asynchronous copy reads and writes at one place
   bool operator==(const Key& other) const {
-    return place == other.place && warp == other.warp && occurrence == other.occurrence;
+    return place == other.place && warp == other.warp && occurrence == other.occurrence && shared == other.shared &&
+           write == other.write;
   }
 };
 struct KeyHash {
   std::size_t operator()(const Key& key) const {
-    return (reinterpret_cast<std::uintptr_t>(key.place) * 31 + key.warp) * 0x9e3779b97f4a7c15u + key.occurrence;
+    const std::uintptr_t place =
+        reinterpret_cast<std::uintptr_t>(key.place) * 4 + (key.shared ? 2 : 0) + (key.write ? 1 : 0);
+    return (place * 31 + key.warp) * 0x9e3779b97f4a7c15u + key.occurrence;
   }
 };
 
@@ -104,7 +108,7 @@ bool is_kept(const Run& run) {
 
 void keep(const Run& run, const Key& key, const Request& request) {
   Trace& t = traces();
-  const std::uint32_t time = t.seen_before[Key{key.place, key.warp, 0}] + key.occurrence;
+  const std::uint32_t time = t.seen_before[Key{key.place, key.warp, 0, key.shared, key.write}] + key.occurrence;
   if (time >= kMostSeen) return;
   const Object object = object_at(request.address[0], request.shared);
   Seen seen{run.kernel, key.place,     request.shared, request.write, static_cast<int>(key.warp),
@@ -120,7 +124,7 @@ void keep(const Run& run, const Key& key, const Request& request) {
 void keep_all(const Run& run) {
   Trace& t = traces();
   for (const auto& [key, request] : t.requests) keep(run, key, request);
-  for (const auto& [key, request] : t.requests) ++t.seen_before[Key{key.place, key.warp, 0}];
+  for (const auto& [key, request] : t.requests) ++t.seen_before[Key{key.place, key.warp, 0, key.shared, key.write}];
 }
 
 }  // namespace
@@ -128,11 +132,11 @@ void keep_all(const Run& run) {
 void trace(const Run& run, std::uintptr_t address, unsigned bytes, Kind kind, bool shared, const void* place) {
   Trace& t = traces();
   const Lane& lane = *run.current;
-  const std::uint32_t occurrence = t.passed[Key{place, static_cast<std::uint32_t>(lane.index), 0}]++;
-  Request& request = t.requests[Key{place, static_cast<std::uint32_t>(lane.warp->index), occurrence}];
-  if (request.lanes == kWarpSize) return;  // one place that a lane passes with different sizes: never of our kernels
+  const bool write = kind != Kind::Read;
+  const std::uint32_t occurrence = t.passed[Key{place, static_cast<std::uint32_t>(lane.index), 0, shared, write}]++;
+  Request& request = t.requests[Key{place, static_cast<std::uint32_t>(lane.warp->index), occurrence, shared, write}];
   request.shared = shared;
-  request.write = kind != Kind::Read;
+  request.write = write;
   request.bytes = bytes;
   request.of = count_lanes(lane.warp->lanes);
   request.lane[request.lanes] = static_cast<std::uint8_t>(lane.lane());

@@ -40,6 +40,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--sweep", type=int, metavar="N", help="N random awkward shapes of each op; lists those lost")
     command.add_argument("--seed", type=int, default=0, help="of the random shapes (default: 0)")
+    command.add_argument(
+        "--device",
+        choices=("cpu", "sim"),
+        default="cpu",
+        help="sim, with --variants: the GPU's ladders on the simulator, which counts what they ask of memory",
+    )
     command.add_argument("--variants", action="store_true", help="climb the teaching ladder of the op")
     command.add_argument("--plot", metavar="FILE", help="draw the roofline and bars to this PNG, SVG or PDF")
     command.add_argument("--json", metavar="FILE", help="save everything measured")
@@ -142,6 +148,33 @@ def run_variants(arguments: argparse.Namespace, command: str) -> int:
     return 0
 
 
+def run_counts(arguments: argparse.Namespace, command: str) -> int:
+    """The teaching ladders of a GPU, counted by the simulator."""
+    from ranvier.bench import ladder_sim
+
+    if not arguments.variants:
+        raise ValueError("--device sim: the simulator counts and knows no time; it climbs ladders: add --variants")
+    names = [ladder_sim.FAMILIES.get(name, name) for name in arguments.what or ladder_sim.LADDERS]
+    unknown = [name for name in names if name not in ladder_sim.LADDERS]
+    if unknown:
+        known = ", ".join(ladder_sim.LADDERS)
+        raise ValueError(f"--variants: {', '.join(unknown)} has no ladder on sim; there are {known}")
+    climbs, asked = [], shapes_of(arguments.shapes or "")
+    for name in names:
+        usual = ladder_sim.LADDERS[name].shape
+        fitting = [{**usual, **shape} for shape in asked if set(shape) <= set(usual)]
+        for shape in fitting or [usual]:
+            climbs.append(ladder_sim.climb(name, shape))
+            print(ladder_sim.table(climbs[-1]), flush=True)
+    if arguments.json:
+        report.save(arguments.json, command, [], [row for rows in climbs for row in rows])
+    if arguments.plot:
+        from ranvier.bench.plot import counts
+
+        counts(climbs, arguments.plot, command)
+    return 0
+
+
 def run_training(arguments: argparse.Namespace, command: str) -> int:
     """Whole training steps."""
     from ranvier.bench import training
@@ -226,6 +259,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.repeats < 1:
             raise ValueError(f"--repeats: expected a positive number, got {arguments.repeats}")
+        if arguments.device == "sim":
+            return run_counts(arguments, command)
         if arguments.what[:1] == ["train"]:
             return run_training(arguments, command)
         kind = run_sweep if arguments.sweep is not None else run_variants if arguments.variants else run_ops

@@ -10,6 +10,7 @@ import numpy as np
 
 from ranvier.bench.harness import Row
 from ranvier.bench.ladder import Height, rate
+from ranvier.bench.ladder_sim import Counts
 from ranvier.bench.machine import Ceilings
 from ranvier.bench.report import duration, words
 
@@ -168,5 +169,41 @@ def climb(climbs: Sequence[tuple[Sequence[Height], Ceilings]], path: str, subtit
         threads = f"{roof.threads} thread{'s' if roof.threads > 1 else ''}"
         axes.set_title(f"{heights[0].ladder}: {words(heights[0].shape)}, {threads}", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
+    _foot(figure, subtitle, 7)
+    figure.savefig(path)
+
+
+def counts(climbs: Sequence[Sequence[Counts]], path: str, subtitle: str) -> None:
+    """One row per ladder on the simulator: sectors, passes over shared memory, lanes at work, step by step."""
+    figure = new_figure(12, sum(1.3 + 0.32 * len(rows) for rows in climbs))
+    panels = figure.subplots(len(climbs), 3, squeeze=False, height_ratios=[len(rows) + 2 for rows in climbs])
+    for row_of_panels, rows in zip(panels, climbs, strict=True):
+        middle = np.arange(len(rows))[::-1]
+        first = rows[0]
+        measures: tuple[tuple[str, list[float], str], ...] = (
+            ("sectors of 32 bytes moved", [row.sectors for row in rows], COLOURS["ranvier"]),
+            ("passes over shared memory", [row.wavefronts for row in rows], COLOURS["torch"]),
+            ("lanes at work in a request, of 32", [row.lanes for row in rows], COLOURS["jax"]),
+        )
+        for axes, (title, values, colour) in zip(row_of_panels, measures, strict=True):
+            axes.barh(middle, values, 0.7, color=colour)
+            most, wide = max([*values, 1]), max(values) > 50 * max(min(values), 1) and min(values) > 0
+            for y, value in zip(middle, values, strict=True):
+                text = f"{value:.1f}" if isinstance(value, float) else f"{value:,}"
+                axes.text(value * 1.1 if wide else value + most * 0.02, y, text, va="center", fontsize=8)
+            if wide:
+                axes.set_xscale("log")
+            axes.set(xlim=(first.least / 4, most * 8) if wide else (0, most * 1.3), ylim=(-0.6, len(rows) - 0.4))
+            axes.set_yticks(middle, [row.name for row in rows] if axes is row_of_panels[0] else [""] * len(rows))
+            axes.set_xticks([])
+            axes.minorticks_off()
+            axes.set_title(title + (" (log scale)" if wide else ""), fontsize=9, loc="left")
+            axes.spines[["top", "right", "bottom"]].set_visible(False)
+            axes.tick_params(labelsize=8, length=0)
+        row_of_panels[0].axvline(first.least, color=GREY, linewidth=1, linestyle=":")
+        heading = row_of_panels[0].get_title(loc="left")
+        row_of_panels[0].set_title(
+            f"{first.ladder}, {words(first.shape)}\n{heading}; dots: the least", fontsize=9, loc="left"
+        )
     _foot(figure, subtitle, 7)
     figure.savefig(path)
