@@ -93,7 +93,7 @@ const Entry& chosen() {
 
 }  // namespace
 
-const KernelTable& cpu_kernels() { return *with_own_kernels(chosen().table); }
+const KernelTable& cpu_kernels() { return *with_own_kernels(chosen().table, DeviceKind::Cpu); }
 std::string chosen_isa() { return chosen().name; }
 
 std::vector<std::string> built_isas() {

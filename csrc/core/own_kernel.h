@@ -23,9 +23,15 @@ struct OwnKernel {
 
 }  // namespace ranvier
 
+#if !defined(RANVIER_KERNEL_DEVICE)
+#define RANVIER_KERNEL_DEVICE "cpu"  // `ranvier kernel build` says "sim" or "cuda" for a kernel.cu
+#endif
+
 // NOLINTBEGIN(bugprone-macro-parentheses): a type
 #define RANVIER_KERNEL(family, Kernels)                                                                                \
   static void ranvier_install(Kernels& kernels);                                                                       \
+  extern "C" __attribute__((visibility("default"))) const char ranvier_kernel_device[];                                \
+  const char ranvier_kernel_device[] = RANVIER_KERNEL_DEVICE;                                                          \
   extern "C" __attribute__((visibility("default"))) const ranvier::OwnKernel ranvier_kernel;                           \
   const ranvier::OwnKernel ranvier_kernel = {RANVIER_VERSION, #family, sizeof(Kernels),                                \
                                              [](void* kernels) { ranvier_install(*static_cast<Kernels*>(kernels)); }}; \

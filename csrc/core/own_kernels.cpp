@@ -74,7 +74,12 @@ struct OwnTable {
 };
 
 std::mutex g_mutex;
-std::vector<std::pair<std::string, const OwnKernel*>> g_used;  // paths
+struct Used {
+  std::string path;
+  const OwnKernel* kernel;
+  DeviceKind device;
+};
+std::vector<Used> g_used;
 std::atomic<bool> g_enabled{false};
 
 std::map<const KernelTable*, std::unique_ptr<OwnTable>> g_tables;  // by base, made when first asked for
@@ -106,8 +111,10 @@ std::string use_kernels(const std::string& path) {
     throw ValueError(message("kernels: ", path, " was built with other headers (", kernel->size,
                              " bytes of kernels for ", kernel->family, ", expected ", size, "); build it again"));
   }
+  const auto* device = static_cast<const char*>(dlsym(library, "ranvier_kernel_device"));
+  const DeviceKind kind = device == nullptr ? DeviceKind::Cpu : device_from_name(device).kind;
   const std::lock_guard<std::mutex> lock(g_mutex);
-  g_used.emplace_back(path, kernel);
+  g_used.push_back({path, kernel, kind});
   retire_tables();
   g_enabled = true;
   return kernel->family;
@@ -128,11 +135,11 @@ void enable_own_kernels(bool on) {
 std::vector<std::pair<std::string, std::string>> own_kernels() {
   const std::lock_guard<std::mutex> lock(g_mutex);
   std::vector<std::pair<std::string, std::string>> found;
-  for (const auto& [path, kernel] : g_used) found.emplace_back(kernel->family, path);
+  for (const Used& used : g_used) found.emplace_back(used.kernel->family, used.path);
   return found;
 }
 
-const KernelTable* with_own_kernels(const KernelTable* base) {
+const KernelTable* with_own_kernels(const KernelTable* base, DeviceKind device) {
   if (!g_enabled.load(std::memory_order_acquire)) return base;
   const OwnTable* latest = g_latest.load(std::memory_order_acquire);
   if (latest != nullptr && latest->base == base) return &latest->table;
@@ -140,7 +147,9 @@ const KernelTable* with_own_kernels(const KernelTable* base) {
   std::unique_ptr<OwnTable>& own = g_tables[base];
   if (!own) {
     own = std::make_unique<OwnTable>(base);
-    for (const auto& [path, kernel] : g_used) kernel->install(own->part(kernel->family).first);
+    for (const Used& used : g_used) {
+      if (used.device == device) used.kernel->install(own->part(used.kernel->family).first);
+    }
   }
   g_latest.store(own.get(), std::memory_order_release);
   return &own->table;

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/device.h"
 #include "core/kernel_table.h"
 
 namespace ranvier {
@@ -19,7 +20,7 @@ void enable_own_kernels(bool on);
 
 std::vector<std::pair<std::string, std::string>> own_kernels();  // families and paths, in the order of use
 
-// The table with own kernels over `base`, or `base` itself where there are none.
-const KernelTable* with_own_kernels(const KernelTable* base);
+// The table with own kernels for that kind of device over `base`, or `base` itself where there are none.
+const KernelTable* with_own_kernels(const KernelTable* base, DeviceKind device);
 
 }  // namespace ranvier

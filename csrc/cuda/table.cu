@@ -47,8 +47,4 @@ const KernelTable kernel_table = {
 
 }  // namespace RANVIER_GPU
 
-#if !defined(__CUDACC__)
-const KernelTable& sim_kernels() { return RANVIER_GPU::kernel_table; }
-#endif
-
 }  // namespace ranvier

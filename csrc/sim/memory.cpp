@@ -142,11 +142,15 @@ bool find_array(Address p, unsigned bytes) {
     near = message(p - shared.low, " bytes into dynamic shared memory of ", shared.high - shared.low);
   } else {
     const auto next = m.arrays.upper_bound(p);
+    std::uint64_t distance = 1u << 20;  // what is further away has nothing to do with it
     if (next != m.arrays.begin()) {
       const auto& [base, array] = *std::prev(next);
-      if (p - base < array.bytes + (1u << 20)) near = message(p - base, " bytes into an array of ", array.bytes);
+      if (p - base < array.bytes + distance) {
+        near = message(p - base, " bytes into an array of ", array.bytes);
+        distance = p - base < array.bytes ? 0 : p - base - array.bytes;
+      }
     }
-    if (next != m.arrays.end() && next->first - p < (1u << 20)) {
+    if (next != m.arrays.end() && next->first - p < distance) {
       near = message(next->first - p, " bytes before an array of ", next->second.bytes);
     }
   }

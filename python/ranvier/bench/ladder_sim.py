@@ -123,23 +123,27 @@ COLUMNS = (
 )
 
 
-def cells(row: Counts) -> list[str]:
-    """The figures of one step, in the order of ``COLUMNS``."""
-    values = {**vars(row), "factor": row.sectors / max(row.least, 1)}
-    return [format(values[key], form) for _, key, form in COLUMNS]
+def cells(row: dict[str, Any], heads: Sequence[tuple[str, str, str]] = COLUMNS) -> list[str]:
+    """The figures of one step, in the order of ``heads``."""
+    values = {**row, "factor": row["sectors"] / max(row.get("least", 1), 1)}
+    return [format(values[key], form) for _, key, form in heads]
+
+
+def columns(rows: dict[str, dict[str, Any]]) -> str:
+    """A line of figures for each name, under their heads."""
+    heads = [head for head in COLUMNS if head[1] != "factor" or all("least" in row for row in rows.values())]
+    lines = ["  " + " " * 18 + "".join(f"{title:>{_width(title)}}" for title, _, _ in heads)]
+    for name, row in rows.items():
+        figures = zip(cells(row, heads), heads, strict=True)
+        lines.append(f"  {name:<18}" + "".join(f"{text:>{_width(title)}}" for text, (title, _, _) in figures))
+    return "\n".join(lines)
 
 
 def table(rows: Sequence[Counts]) -> str:
     """The climb as text, from the first step up."""
     first = rows[0]
-    lines = [
-        f"the {first.ladder} ladder on sim, {report.words(first.shape)}: {first.least:,} sectors at least",
-        "  " + " " * 18 + "".join(f"{title:>{_width(title)}}" for title, _, _ in COLUMNS),
-    ]
-    for row in rows:
-        figures = zip(cells(row), COLUMNS, strict=True)
-        lines.append(f"  {row.name:<18}" + "".join(f"{text:>{_width(title)}}" for text, (title, _, _) in figures))
-    return "\n".join(lines)
+    head = f"the {first.ladder} ladder on sim, {report.words(first.shape)}: {first.least:,} sectors at least"
+    return f"{head}\n{columns({row.name: vars(row) for row in rows})}"
 
 
 def _width(title: str) -> int:
@@ -150,4 +154,4 @@ def markdown(rows: Sequence[Counts]) -> str:
     """The same as a table of Markdown, for the chapter in docs/."""
     heads = [title for title, _, _ in COLUMNS]
     lines = [f"| {report.words(rows[0].shape)} | " + " | ".join(heads) + " |", "| --- " * (len(heads) + 1) + "|"]
-    return "\n".join([*lines, *(f"| {row.name} | " + " | ".join(cells(row)) + " |" for row in rows)])
+    return "\n".join([*lines, *(f"| {row.name} | " + " | ".join(cells(vars(row))) + " |" for row in rows)])

@@ -21,7 +21,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     verb = verbs.add_parser("new", help="write a small project with an op's contract")
     verb.add_argument("family", help="gemm, conv2d, softmax, ...")
     verb.add_argument("folder")
-    verb.add_argument("--device", default="cpu", choices=DEVICES)
+    verb.add_argument("--device", default="cpu", choices=DEVICES, help="sim and cuda: a kernel.cu for both")
     verb.set_defaults(run=_guarded(_new))
     verb = verbs.add_parser("headers", help="where the contracts are")
     verb.set_defaults(run=_guarded(lambda _: print(include_folder())))
@@ -32,6 +32,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     ):
         verb = verbs.add_parser(name, help=text)
         verb.add_argument("folder")
+        if name == "build":
+            verb.add_argument("--device", choices=DEVICES, help="cuda: compile a kernel.cu with nvcc (default: sim)")
         if name == "test":
             verb.add_argument("pytest", nargs="*", help="more arguments for pytest, after --")
         if name == "bench":
@@ -55,33 +57,38 @@ def _guarded(run: Callable[[argparse.Namespace], int | None]) -> Callable[[argpa
 
 def _new(arguments: argparse.Namespace) -> None:
     folder = new(arguments.family, arguments.folder, arguments.device)
-    print(f"wrote {folder / 'kernel.cpp'}; its contract is {include_folder() / 'ops' / arguments.family}.h")
+    source = Project(folder).source
+    print(f"wrote {source}; its contract is {include_folder() / 'ops' / arguments.family}.h")
     print(f"next: ranvier kernel test {folder}, ranvier kernel bench {folder}, rv.kernels.use({str(folder)!r})")
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    print(build(arguments.folder))
+    print(build(arguments.folder, arguments.device))
 
 
 def _test(arguments: argparse.Namespace) -> int:
     library = build(arguments.folder)
-    suite = suite_folder()
+    suite, project = suite_folder(), Project(Path(arguments.folder))
     package = Path(_core.__file__).parents[1]
     environment = {
         **os.environ,
         "RANVIER_KERNELS": str(library),
-        "RANVIER_SPECS": Project(Path(arguments.folder)).family,
+        "RANVIER_SPECS": project.family,
         "PYTHONPATH": os.pathsep.join([str(suite), str(package), os.environ.get("PYTHONPATH", "")]),
     }
     options = ["-q", "-p", "no:cacheprovider", f"--rootdir={suite}", *arguments.pytest]
-    command = [sys.executable, "-m", "pytest", *options, str(suite / "tests" / "ops" / "test_specs.py")]
-    return subprocess.run(command, env=environment).returncode
+    tests = suite / "tests" / ("ops/test_specs.py" if project.device == "cpu" else "sim/test_ops.py")
+    return subprocess.run([sys.executable, "-m", "pytest", *options, str(tests)], env=environment).returncode
 
 
 def _bench(arguments: argparse.Namespace) -> None:
     from ranvier.bench import measure_ceilings, run_bench, selected, table
 
     project = Project(Path(arguments.folder))
+    if project.device == "sim":
+        from ranvier.kernels.counts import compare
+
+        return compare(project, arguments.ops)
     kernels.use(arguments.folder)
     _core._enable_own_kernels(False)
     ceilings = measure_ceilings()
