@@ -67,6 +67,7 @@ class OpSpec:
     gradients: tuple[str, ...] = ()
     gradient_bound: GradientBound | None = None
     gradient_calls: st.SearchStrategy[Call] | None = None  # smaller, away from kinks: for central differences
+    watched_calls: st.SearchStrategy[Call] | None = None  # for the simulator, where no call of ``calls`` is small
     integers: st.SearchStrategy[Call] | None = None  # calls whose float results are exact
     refused: tuple[Refused, ...] = ()
     twice: bool = False  # differentiable twice (create_graph)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
+from tests.models.course_models import s21
 
 
 def images() -> tuple[Any, np.ndarray, np.ndarray, str]:
@@ -33,7 +34,7 @@ def trained(make: Any, device: str) -> tuple[list[float], list[np.ndarray]]:
         model = rv.Sequential(layers)
         model.compile(optimizer="adam", loss=loss)
         history = model.fit(x, y, batch_size=8, epochs=2, shuffle=True, verbose=0)
-        return history.history["loss"], [w.numpy() for w in model.weights]
+        return history.history["loss"], [w.numpy().copy() for w in model.weights]
 
 
 @pytest.mark.parametrize("make", [images, sequences])
@@ -44,3 +45,30 @@ def test_six_steps_agree_with_the_reference(make: Any) -> None:
     for ours, right in zip(weights, right_weights, strict=True):
         # Adam's steps are 0.001 each; what differs is float32 sums in another order.
         np.testing.assert_allclose(ours, right, rtol=1e-4, atol=1e-5)
+
+
+def enlarged_digits(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scikit-learn's 8 x 8 digits at MNIST's size: each pixel three times, and a margin of two."""
+    pytest.importorskip("sklearn")
+    (x, y), _ = rv.datasets.digits.load_data()
+    wide = np.kron(x[:count].reshape(-1, 8, 8), np.ones((3, 3))) / max(x.max(), 1)
+    return np.pad(wide, ((0, 0), (2, 2), (2, 2)))[..., None].astype(np.float32), y[:count]
+
+
+def test_the_convnet_of_the_course_trains() -> None:
+    """Three steps of S21: 93,322 parameters, every load and store watched."""
+    x, y = enlarged_digits(6)
+    found: dict[str, Any] = {}
+    for device in ("sim", "reference"):
+        with rv.device(device):
+            rv.utils.set_random_seed(5)
+            model = s21()
+            assert model.count_params() == 93_322
+            model.compile(rv.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+            losses = model.fit(x, y, batch_size=2, epochs=1, verbose=0).history["loss"]
+            found[device] = losses, [w.numpy().copy() for w in model.weights], model.predict(x[:2], verbose=0)
+    (losses, weights, outputs), (right_losses, right_weights, right_outputs) = found["sim"], found["reference"]
+    np.testing.assert_allclose(losses, right_losses, rtol=1e-5)
+    np.testing.assert_allclose(outputs, right_outputs, rtol=1e-4, atol=1e-6)
+    for ours, right in zip(weights, right_weights, strict=True):
+        np.testing.assert_allclose(ours, right, rtol=1e-4, atol=1e-6)
