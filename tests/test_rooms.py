@@ -57,6 +57,11 @@ def test_where_leads_to_the_ladder(op: str) -> None:
     assert {"ladder", "story of the ladder"} <= {place.room for place in rooms.find(op, ROOT)}
 
 
+@pytest.mark.parametrize("op", ["gemm", "sum", "softmax", "transpose"])
+def test_where_leads_to_the_ladder_of_a_gpu(op: str) -> None:
+    assert "CUDA ladder" in {place.room for place in rooms.find(op, ROOT)}
+
+
 def test_where_refuses_unknown_ops(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert cli.main(["where", "conv4d"]) == 1

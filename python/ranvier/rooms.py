@@ -39,7 +39,11 @@ ROOMS = {
 }
 
 # Rooms that only some families have: the teaching ladders.
-MORE_ROOMS = {"ladder": "csrc/cpu/ladder/{family}.cpp", "story of the ladder": "docs/ladder-{family}.md"}
+MORE_ROOMS = {
+    "ladder": "csrc/cpu/ladder/{family}.cpp",
+    "story of the ladder": "docs/ladder-{family}.md",
+    "CUDA ladder": "csrc/cuda/ladder/{family}.cu",
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def find(op: str, root: Path | None = None) -> list[Place]:
     places = []
     for room, pattern in {**ROOMS, **MORE_ROOMS}.items():
         hits = []
-        for path in _files(base, pattern, families[op]):
+        for path in _files(base, pattern, families[op]) or _files(base, pattern, op):
             for number, line in enumerate(path.read_text().splitlines(), 1):
                 if (op == families[op] and number == 1) or _names(op).search(line):
                     hits.append(Place(room, path.relative_to(base), number, line.strip()))

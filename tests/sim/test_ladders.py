@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import ranvier as rv
 from ranvier import _core, reference
+from ranvier.bench import ladder_sim
 from ranvier.sim import Line, Trace
 
 STEPS = _core._ladder_steps("sim")
@@ -173,3 +175,10 @@ def test_what_a_ladder_refuses() -> None:
         _core._ladder_softmax(0, flat)
     with pytest.raises(rv.DeviceError, match="x must be on sim but is on cpu"):
         _core._ladder_transpose(0, _core.Array.from_numpy(np.ones((2, 2), np.float32)))
+
+
+@pytest.mark.parametrize("op", ladder_sim.LADDERS)
+def test_the_chapter_has_these_counts(op: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "ladder-cuda.md").read_text()
+    rows = ladder_sim.climb(op, ladder_sim.LADDERS[op].shape)
+    assert ladder_sim.markdown(rows) in page, "run `python tools/ladder_cuda.py`"

@@ -56,7 +56,7 @@ def show(
     for axes, (request, rows) in zip(panels, tables, strict=True):
         (_draw_shared if request.space == "shared" else _draw_global)(axes, request, rows)
     x, y, z = seen.block
-    passed = f", after it had passed {time} times" if time else ""
+    passed = f", time {time}" if time else ""
     figure.suptitle(f"{requests[0].kernel}: warp {warp} of block ({x},{y},{z}){passed}", fontsize=14)
     _legend(figure, tables)
     if path is not None:
@@ -231,10 +231,9 @@ def _draw_shared(axes: Any, request: Request, rows: dict[int, dict[int, list[int
     passes = [max(of_bank) for of_bank in zip(*passes_of(request), strict=True)]
     at = _heights(list(rows))
     bottom = max(at.values()) + 1
-    for row, y in at.items():
-        for word in range(WORDS):
-            if word not in rows[row]:
-                _cell(axes, word, y, EMPTY)
+    for y in at.values():
+        _cell(axes, 0, y, EMPTY, WORDS)
+    axes.vlines(range(1, WORDS), 0, bottom, color="white", linewidth=0.8)
     _draw_rows(axes, rows)
     for bank, needed in enumerate(passes):
         if needed > 1:
