@@ -30,7 +30,7 @@ class Ladder:
 
 LADDERS = {
     "gemm": Ladder(
-        shape={"m": 128, "n": 128, "k": 32},
+        shape={"m": 128, "n": 128, "k": 128},
         arrays=lambda m, n, k: _normal((m, k), (k, n)),
         step=_core._ladder_gemm,
         production=lambda a, b: _core.matmul_forward(a, b, False, False),

@@ -30,6 +30,7 @@ def _rows(module: str, unit_offset: int) -> list[tuple[int, str, int]]:
     return sorted(rows, key=lambda row: row[0])
 
 
+@functools.cache
 def find_line(module: str, offset: int) -> str | None:
     """``"gemm.cu:42"`` for an offset into a module; None where the module tells nothing."""
     try:
