@@ -34,6 +34,7 @@ PYBIND11_MODULE(_core, m) {
   bind_activation(m);
   bind_ceiling(m);
   bind_conv2d(m);
+  bind_cuda(m);
   bind_elementwise(m);
   bind_embedding(m);
   bind_gemm(m);

@@ -1,11 +1,8 @@
 #include "core/array.h"
 
-#include <cstring>
-
-#include "core/allocator.h"
+#include "core/device_memory.h"
 #include "core/error.h"
 #include "core/memory_pool.h"
-#include "core/parallel.h"
 #include "core/recording.h"
 #include "sim/arrays.h"
 
@@ -41,39 +38,15 @@ Storage::~Storage() {
   if (release) {
     release();
   } else if (pool) {
-    pool->deallocate(data);
+    pool->deallocate(device, data);
   } else if (data != nullptr) {
-    deallocate(data, bytes);
+    deallocate_on(device, data, bytes);
   }
 }
 
 thread_local const MemoryPool* Borrowing::pool_ = nullptr;
 
 namespace {
-
-// Large fills and copies are shared by the threads.
-constexpr int64_t kShareBytes = int64_t{1} << 18;
-
-struct Bytes {
-  char* to;
-  const char* from;  // null: zeros
-};
-
-void move_bytes(void* to, const void* from, std::size_t count) {
-  Bytes bytes{static_cast<char*>(to), static_cast<const char*>(from)};
-  parallel_for(
-      0, static_cast<int64_t>(count), kShareBytes,
-      [](int64_t begin, int64_t end, void* context) {
-        const Bytes& b = *static_cast<const Bytes*>(context);
-        const std::size_t size = static_cast<std::size_t>(end - begin);
-        if (b.from == nullptr) {
-          std::memset(b.to + begin, 0, size);
-        } else {
-          std::memcpy(b.to + begin, b.from + begin, size);
-        }
-      },
-      &bytes);
-}
 
 void tell_simulator(Storage& storage) {
   if (storage.device.kind != DeviceKind::Sim) return;
@@ -118,10 +91,10 @@ Array Array::empty(Shape shape, DType dtype, Device device) {
   array.storage_->device = device;
   array.storage_->bytes = array.bytes();
   if (Recording* recording = Recording::current()) {
-    array.storage_->data = recording->pool()->allocate(array.bytes());
+    array.storage_->data = recording->pool()->allocate(device, array.bytes());
     array.storage_->pool = recording->pool();
   } else {
-    array.storage_->data = allocate(array.bytes());
+    array.storage_->data = allocate_on(device, array.bytes());
   }
   tell_simulator(*array.storage_);
   return array;
@@ -140,14 +113,16 @@ Array Array::constant(Shape shape, DType dtype, Device device) {
 
 Array Array::zeros(Shape shape, DType dtype, Device device) {
   Array array = empty(std::move(shape), dtype, device);
-  run("zeros", [array]() mutable { move_bytes(array.raw(), nullptr, array.bytes()); });
+  run("zeros", [array]() mutable { zero_bytes(array.device(), array.raw(), array.bytes()); });
   array.mark_written();
   return array;
 }
 
 Array Array::copy() const {
   Array copy = empty(shape_, dtype_, device());
-  run("copy", [from = *this, to = copy]() mutable { move_bytes(to.raw(), from.raw(), from.bytes()); });
+  run("copy", [from = *this, to = copy]() mutable {
+    copy_bytes(to.device(), to.raw(), from.device(), from.raw(), from.bytes());
+  });
   copy.mark_written();
   return copy;
 }

@@ -1,6 +1,7 @@
 #include "core/device.h"
 
 #include "core/error.h"
+#include "cuda/runtime/runtime.h"
 
 namespace ranvier {
 
@@ -14,15 +15,28 @@ std::string device_name(Device device) {
   return "unknown";
 }
 
+namespace {
+
+// Of "cuda:<index>"; -1 for another name.
+int gpu_index(const std::string& name) {
+  const bool digits = name.size() > 5 && name.size() < 10 && name.compare(0, 5, "cuda:") == 0 &&
+                      name.find_first_not_of("0123456789", 5) == std::string::npos;
+  return digits ? std::stoi(name.substr(5)) : -1;
+}
+
+Device checked_gpu(int index) {
+  gpu::require(index);
+  return {DeviceKind::Cuda, index};
+}
+
+}  // namespace
+
 Device device_from_name(const std::string& name) {
   if (name == "cpu") return {DeviceKind::Cpu, 0};
   if (name == "reference") return {DeviceKind::Reference, 0};
   if (name == "sim") return {DeviceKind::Sim, 0};
-  if (name.rfind("cuda", 0) == 0) {
-    throw DeviceError(message("device '", name,
-                              "' is not available: this build has no CUDA kernels for a GPU; use 'cpu', ",
-                              "'sim' or 'reference'"));
-  }
+  if (name == "cuda") return checked_gpu(0);
+  if (const int index = gpu_index(name); index >= 0) return checked_gpu(index);
   throw ValueError(message("device '", name,
                            "' is unknown; expected 'cpu', 'cuda', 'cuda:<index>', 'sim' or "
                            "'reference'"));

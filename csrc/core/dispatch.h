@@ -18,6 +18,7 @@
 #include "core/error.h"
 #include "core/kernel_table.h"
 #include "core/recording.h"
+#include "cuda/runtime/runtime.h"
 #include "cuda/table.h"
 
 namespace ranvier {
@@ -28,14 +29,15 @@ inline const KernelTable* kernels_for(const char* op, Device device) {
     case DeviceKind::Cpu: return &cpu_kernels();
     case DeviceKind::Reference: return nullptr;
     case DeviceKind::Sim: return &sim_kernels();
-    default: break;
+    case DeviceKind::Cuda: return &gpu::kernels();
   }
-  throw DeviceError(message(op, ": no kernels for device ", device_name(device), " in this build"));
+  throw DeviceError(message(op, ": no kernels for device ", device_name(device)));
 }
 
 // body(table of the device, more...); a kernel that the table lacks becomes a DeviceError.
 template <typename Body, typename... More>
 void call_kernels(const char* op, Device device, Body& body, More... more) {
+  const gpu::OnDevice here(device);
   try {
     body(*kernels_for(op, device), more...);
   } catch (const NoKernel&) {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "cuda/runtime/runtime.h"
 
 namespace ranvier {
 namespace {
@@ -45,6 +46,11 @@ DLDataType dlpack_type(DType dtype) {
   throw TypeError(message("dlpack: ", dtype_name(dtype), " has no DLPack type"));
 }
 
+DLDevice dlpack_device(Device device) {
+  if (device.kind == DeviceKind::Cuda) return {kDLCuda, device.index};
+  return {kDLCpu, 0};
+}
+
 DType dtype_from_dlpack(DLDataType type) {
   if (type.lanes != 1) {
     throw TypeError(message("from_dlpack: elements of ", type.lanes, " lanes are not supported; expected 1"));
@@ -58,10 +64,12 @@ DType dtype_from_dlpack(DLDataType type) {
 }
 
 Shape checked_dlpack_shape(const DLTensor& tensor) {
-  if (tensor.device.type != kDLCpu) {
+  const bool known = tensor.device.type == kDLCpu || tensor.device.type == kDLCuda;
+  if (!known) {
     throw DeviceError(message("from_dlpack: the tensor is on DLPack device type ", tensor.device.type,
-                              "; expected 1 (CPU): move it to the CPU first"));
+                              "; expected 1 (CPU) or 2 (CUDA): move it to the CPU first"));
   }
+  if (tensor.device.type == kDLCuda) gpu::require(tensor.device.index);
   dtype_from_dlpack(tensor.dtype);
   if (tensor.rank < 0 || tensor.rank > kMaxRank) {
     throw ValueError(message("from_dlpack: rank is ", tensor.rank, "; expected 0 to ", kMaxRank));

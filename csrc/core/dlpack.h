@@ -8,7 +8,7 @@
 
 namespace ranvier {
 
-enum DLDeviceType : int32_t { kDLCpu = 1 };
+enum DLDeviceType : int32_t { kDLCpu = 1, kDLCuda = 2, kDLCudaHost = 3, kDLCudaManaged = 13 };
 enum DLTypeCode : uint8_t { kDLInt = 0, kDLUInt = 1, kDLFloat = 2, kDLBFloat = 4, kDLBool = 6 };
 
 struct DLDevice {
@@ -52,6 +52,8 @@ constexpr uint64_t kDLIsCopied = 2;
 
 DLDataType dlpack_type(DType dtype);
 DType dtype_from_dlpack(DLDataType type);  // throws TypeError for what we have no dtype for
+
+DLDevice dlpack_device(Device device);  // the simulator's arrays leave as copies on the CPU
 
 // Whether a tensor's elements stand in C order without gaps, at addresses that suit their size.
 bool dlpack_contiguous(const DLTensor& tensor);

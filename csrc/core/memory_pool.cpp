@@ -3,33 +3,36 @@
 #include <new>
 
 #include "core/allocator.h"
+#include "core/device_memory.h"
 
 namespace ranvier {
 
 MemoryPool::~MemoryPool() {
-  for (const auto& [pointer, bytes] : blocks_) ranvier::deallocate(pointer, bytes);
+  for (const Block& block : blocks_) deallocate_on(block.device, block.pointer, block.bytes);
 }
 
-void* MemoryPool::allocate(std::size_t bytes) {
+void* MemoryPool::allocate(Device device, std::size_t bytes) {
   std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = free_.lower_bound(bytes);
-  if (found != free_.end() && found->first <= 2 * bytes + kAlignment) {  // no more than half of a block is waste
+  const std::pair<DeviceKind, int> owner{device.kind, device.index};
+  const auto found = free_.lower_bound({owner, bytes});
+  if (found != free_.end() && found->first.first == owner &&
+      found->first.second <= 2 * bytes + kAlignment) {  // no more than half of a block is waste
     void* pointer = found->second;
-    sizes_[pointer] = found->first;
+    sizes_[pointer] = found->first.second;
     free_.erase(found);
     return pointer;
   }
-  void* pointer = ranvier::allocate(bytes);
-  blocks_.emplace_back(pointer, bytes);
+  void* pointer = allocate_on(device, bytes);
+  blocks_.push_back({device, pointer, bytes});
   sizes_[pointer] = bytes;
   return pointer;
 }
 
-void MemoryPool::deallocate(void* pointer) noexcept {
+void MemoryPool::deallocate(Device device, void* pointer) noexcept {
   std::lock_guard<std::mutex> lock(mutex_);
   const auto found = sizes_.find(pointer);
   try {
-    free_.emplace(found->second, pointer);
+    free_.emplace(Size{{device.kind, device.index}, found->second}, pointer);
   } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): it rests in blocks_ until the pool goes
   }
   sizes_.erase(found);
@@ -38,7 +41,7 @@ void MemoryPool::deallocate(void* pointer) noexcept {
 std::size_t MemoryPool::reserved() const {
   std::lock_guard<std::mutex> lock(mutex_);
   std::size_t bytes = 0;
-  for (const auto& block : blocks_) bytes += block.second;
+  for (const Block& block : blocks_) bytes += block.bytes;
   return bytes;
 }
 

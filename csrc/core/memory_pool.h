@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/device.h"
+
 namespace ranvier {
 
 class MemoryPool {
@@ -17,15 +19,23 @@ class MemoryPool {
   MemoryPool& operator=(const MemoryPool&) = delete;
   ~MemoryPool();
 
-  void* allocate(std::size_t bytes);  // throws OutOfMemory
-  void deallocate(void* pointer) noexcept;
+  void* allocate(Device device, std::size_t bytes);  // throws OutOfMemory
+  void deallocate(Device device, void* pointer) noexcept;
   std::size_t reserved() const;  // bytes taken from the allocator
 
  private:
+  struct Block {
+    Device device;
+    void* pointer;
+    std::size_t bytes;
+  };
+  // Devices in any order, and sizes within each.
+  using Size = std::pair<std::pair<DeviceKind, int>, std::size_t>;
+
   mutable std::mutex mutex_;
-  std::multimap<std::size_t, void*> free_;             // by size: the smallest that fits is taken
-  std::vector<std::pair<void*, std::size_t>> blocks_;  // all that there are
-  std::map<void*, std::size_t> sizes_;                 // of the blocks handed out
+  std::multimap<Size, void*> free_;     // the smallest that fits is taken
+  std::vector<Block> blocks_;           // all that there are
+  std::map<void*, std::size_t> sizes_;  // of the blocks handed out
 };
 
 }  // namespace ranvier

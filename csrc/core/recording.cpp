@@ -1,8 +1,8 @@
 #include "core/recording.h"
 
 #include <algorithm>
-#include <cstring>
 
+#include "core/device_memory.h"
 #include "core/error.h"
 #include "core/memory_pool.h"
 
@@ -47,7 +47,8 @@ void Recording::replay(std::vector<Array>& inputs, const std::vector<Array>& sou
   if (inputs.size() != sources.size()) throw ValueError("replay: other numbers of inputs than recorded");
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i].bytes() != sources[i].bytes()) throw ValueError("replay: an input has another size than recorded");
-    if (inputs[i].raw() != sources[i].raw()) std::memcpy(inputs[i].raw(), sources[i].raw(), inputs[i].bytes());
+    if (inputs[i].raw() == sources[i].raw()) continue;
+    copy_bytes(inputs[i].device(), inputs[i].raw(), sources[i].device(), sources[i].raw(), inputs[i].bytes());
   }
   for (Call& call : calls_) call.run();
   for (const auto& storage : written_) storage->version++;

@@ -122,10 +122,29 @@ void scatter_add(DType dtype, const void* updates, const int64_t* indices, void*
   }
 }
 
+template <typename I>
+int64_t first_outside_of(const I* given, int64_t count, int64_t lowest, int64_t highest) {
+  int64_t outside = 0;  // counted without a branch, so that the loop becomes vectors
+  for (int64_t i = 0; i < count; ++i) outside += int64_t(given[i] < lowest) | int64_t(given[i] > highest);
+  if (outside == 0) return count;
+  int64_t first = 0;
+  while (given[first] >= lowest && given[first] <= highest) ++first;
+  return first;
+}
+
+int64_t first_outside(DType dtype, const void* integers, int64_t count, int64_t lowest, int64_t highest) {
+  if (dtype == DType::Int64) return first_outside_of(static_cast<const int64_t*>(integers), count, lowest, highest);
+  return first_outside_of(static_cast<const int32_t*>(integers), count, lowest, highest);
+}
+
+void wrap(const int64_t* given, int64_t count, int64_t rows, int64_t* wrapped) {
+  for (int64_t i = 0; i < count; ++i) wrapped[i] = given[i] < 0 ? given[i] + rows : given[i];
+}
+
 }  // namespace
 
 extern const EmbeddingKernels embedding_kernels;
-const EmbeddingKernels embedding_kernels = {gather, scatter_add};
+const EmbeddingKernels embedding_kernels = {gather, scatter_add, first_outside, wrap};
 
 }  // namespace RANVIER_ISA
 }  // namespace ranvier

@@ -16,8 +16,6 @@
 
 #include <cuda_runtime.h>
 
-#include "core/error.h"
-
 #define RANVIER_GPU on_cuda
 
 #define DYNAMIC_SHARED(T, name)                            \
@@ -26,6 +24,13 @@
 
 namespace ranvier {
 
+namespace gpu {
+// Names the kernel if its launch has failed (csrc/cuda/runtime/status.cpp).
+void launched(const char* pretty_function, cudaError_t status, cudaStream_t stream);
+}  // namespace gpu
+
+constexpr std::size_t kOrdinaryShared = 48 * 1024;  // dynamic shared memory beyond it has to be asked for
+
 template <auto Kernel, typename... Arguments>
 void launch(dim3 grid, dim3 block, std::size_t shared_bytes, void* stream, Arguments... arguments) {
   cudaLaunchConfig_t config{};
@@ -33,8 +38,12 @@ void launch(dim3 grid, dim3 block, std::size_t shared_bytes, void* stream, Argum
   config.blockDim = block;
   config.dynamicSmemBytes = shared_bytes;
   config.stream = static_cast<cudaStream_t>(stream);
-  const cudaError_t status = cudaLaunchKernelEx(&config, Kernel, arguments...);
-  if (status != cudaSuccess) throw DeviceError(message(__PRETTY_FUNCTION__, ": ", cudaGetErrorString(status)));
+  cudaError_t status = cudaSuccess;
+  if (shared_bytes > kOrdinaryShared) {
+    status = cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
+  }
+  if (status == cudaSuccess) status = cudaLaunchKernelEx(&config, Kernel, arguments...);
+  gpu::launched(__PRETTY_FUNCTION__, status, config.stream);
 }
 
 }  // namespace ranvier

@@ -78,10 +78,51 @@ void scatter_add(DType dtype, const void* updates, const int64_t* indices, void*
   }
 }
 
+// --- indices: whether all are in range, and negative ones counted from the end ---
+
+typedef unsigned long long Word;  // what CUDA's 64-bit atomics take
+
+// The least of all positions is the same whoever comes first.
+template <typename I>
+__global__ void find_outside(const I* given, int64_t count, int64_t lowest, int64_t highest, Word* first) {
+  for (int64_t i = grid_thread(); i < count; i += grid_threads()) {
+    if (given[i] >= lowest && given[i] <= highest) continue;
+    atomicMin(first, Word(i));
+    return;  // what this thread would meet later lies behind
+  }
+}
+
+template <typename I>
+int64_t first_outside_of(const void* integers, int64_t count, int64_t lowest, int64_t highest) {
+  if (count == 0) return 0;
+  Word first = Word(count);
+  const Workspace found(&first, sizeof(first));
+  launch<find_outside<I>>(grid_for(count), dim3(kThreads), 0, current_stream(), static_cast<const I*>(integers), count,
+                          lowest, highest, found.as<Word>());
+  found.to_host(&first, sizeof(first));
+  return int64_t(first);
+}
+
+int64_t first_outside(DType dtype, const void* integers, int64_t count, int64_t lowest, int64_t highest) {
+  if (dtype == DType::Int64) return first_outside_of<int64_t>(integers, count, lowest, highest);
+  return first_outside_of<int32_t>(integers, count, lowest, highest);
+}
+
+__global__ void wrap_around(const int64_t* given, int64_t count, int64_t rows, int64_t* wrapped) {
+  for (int64_t i = grid_thread(); i < count; i += grid_threads()) {
+    wrapped[i] = given[i] < 0 ? given[i] + rows : given[i];
+  }
+}
+
+void wrap(const int64_t* given, int64_t count, int64_t rows, int64_t* wrapped) {
+  if (count == 0) return;
+  launch<wrap_around>(grid_for(count), dim3(kThreads), 0, current_stream(), given, count, rows, wrapped);
+}
+
 }  // namespace
 
 extern const EmbeddingKernels embedding_kernels;
-const EmbeddingKernels embedding_kernels = {gather, scatter_add};
+const EmbeddingKernels embedding_kernels = {gather, scatter_add, first_outside, wrap};
 
 }  // namespace RANVIER_GPU
 }  // namespace ranvier

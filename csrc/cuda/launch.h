@@ -1,38 +1,13 @@
-// What the host side of every family shares: grids, the stream, memory for the time of a call, and how arguments of the
-// host reach a kernel.
+// What the host side of every family shares: grids, the stream, memory for the time of a call (workspace.h).
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "cuda/cuda.h"
+#include "cuda/workspace.h"
 
 namespace ranvier {
 namespace RANVIER_GPU {
-
-void* current_stream();  // where kernels are launched; the simulator has none
-
-// Memory of the device until the end of the call, from the device's caching allocator. Not initialised, or filled with
-// bytes of the host.
-class Workspace {
- public:
-  explicit Workspace(std::size_t bytes);
-  Workspace(const void* from_host, std::size_t bytes);
-  ~Workspace();
-  Workspace(const Workspace&) = delete;
-  Workspace& operator=(const Workspace&) = delete;
-
-  void to_host(void* to, std::size_t bytes) const;  // waits for the stream
-
-  template <typename T>
-  T* as() const {
-    return static_cast<T*>(data_);
-  }
-
- private:
-  void* data_;
-  std::size_t bytes_;
-};
 
 namespace {
 

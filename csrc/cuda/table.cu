@@ -1,4 +1,4 @@
-// The kernel table of a GPU, every family's part put together.
+// The kernel table of a GPU, every family's part put together: sim_kernels(), or gpu::kernels() of csrc/cuda/runtime.
 #include "cuda/table.h"
 
 #include "cuda/cuda.h"

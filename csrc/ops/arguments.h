@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "core/device_memory.h"
 #include "core/error.h"
 #include "core/philox.h"
 #include "ops/binding.h"
@@ -35,14 +36,15 @@ struct StreamKey {
   }
 };
 
-// A number, or an array of one element (float64 or int64, on the host) that holds it when the kernel runs.
+// A number, or an array of one element (float64 or int64, best on the host) that holds it when the kernel runs.
 struct Scalar {
   double value = 0;
   std::optional<Array> live;
 
   double now() const {
     if (!live) return value;
-    return live->dtype() == DType::Int64 ? static_cast<double>(*live->data<int64_t>()) : *live->data<double>();
+    const HostValues now(*live);
+    return live->dtype() == DType::Int64 ? static_cast<double>(*now.data<int64_t>()) : *now.data<double>();
   }
 };
 

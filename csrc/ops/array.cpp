@@ -3,10 +3,12 @@
 
 #include <pybind11/numpy.h>
 
+#include <cstdint>
 #include <cstring>
 #include <string_view>
 
 #include "core/checks.h"
+#include "core/device_memory.h"
 #include "core/recording.h"
 #include "ops/binding.h"
 
@@ -54,6 +56,10 @@ Shape row_strides(const Shape& shape, std::size_t item) {
 
 py::buffer_info buffer_of(Array& array) {
   note_host_read("through the buffer protocol");
+  if (!on_host(array.device())) {
+    throw py::buffer_error(
+        message("array: a buffer on ", device_name(array.device()), " is not the host's; numpy() copies"));
+  }
   return py::buffer_info(array.raw(), static_cast<py::ssize_t>(dtype_size(array.dtype())), buffer_format(array.dtype()),
                          array.rank(), std::vector<py::ssize_t>(array.shape().begin(), array.shape().end()),
                          row_strides(array.shape(), dtype_size(array.dtype())), array.readonly());
@@ -69,7 +75,7 @@ DType dtype_of_numpy(const py::array& source) {
                   " is not supported; expected float32, float64, float16, int32, int64, uint8 or bool");
 }
 
-// Zero-copy where the source is C-contiguous, aligned and in native byte order; else a copy.
+// Zero-copy where the host is to hold it and the source is C-contiguous, aligned and in native byte order; else a copy.
 Array from_numpy(py::array source, bool copy, const std::string& device_name_text) {
   const Device device = device_argument(device_name_text);
   if (!source.dtype().attr("isnative").cast<bool>()) {
@@ -79,7 +85,7 @@ Array from_numpy(py::array source, bool copy, const std::string& device_name_tex
   Shape shape(source.shape(), source.shape() + source.ndim());
   const bool contiguous = (source.flags() & py::array::c_style) != 0;
   const bool aligned = source.attr("flags").attr("aligned").cast<bool>();
-  if (!copy && contiguous && aligned) {
+  if (!copy && contiguous && aligned && on_host(device)) {
     auto* owner = new py::object(source);
     Array array =
         Array::borrow(const_cast<void*>(source.data()), std::move(shape), dtype, device, !source.writeable(), [owner] {
@@ -92,17 +98,25 @@ Array from_numpy(py::array source, bool copy, const std::string& device_name_tex
   }
   Array array = Array::constant(std::move(shape), dtype, device);
   if (!contiguous || !aligned) source = py::module_::import("numpy").attr("array")(source, "order"_a = "C");
-  std::memcpy(array.raw(), source.data(), array.bytes());
+  set_values(array, source.data());
   return array;
 }
 
-// A NumPy view of the array (of its bits in uint16 for bfloat16); the array stays alive with it.
+// Of its bits in uint16 for bfloat16. A view where the host holds the array, which stays alive with it; else a copy.
 py::array to_numpy(py::object self) {
   Array& array = self.cast<Array&>();
   note_host_read("as a NumPy array or a number");
+  const bool here = on_host(array.device());
   py::array view(py::dtype(array.dtype() == DType::BFloat16 ? "H" : buffer_format(array.dtype())),
                  std::vector<py::ssize_t>(array.shape().begin(), array.shape().end()),
-                 row_strides(array.shape(), dtype_size(array.dtype())), array.raw(), self);
+                 row_strides(array.shape(), dtype_size(array.dtype())), here ? array.raw() : nullptr,
+                 here ? self : py::object());
+  if (!here) {
+    void* to = view.mutable_data();
+    const py::gil_scoped_release release;
+    copy_bytes({}, to, array.device(), array.raw(), array.bytes());
+    return view;
+  }
   if (array.readonly()) view.attr("setflags")("write"_a = false);
   return view;
 }
@@ -110,8 +124,9 @@ py::array to_numpy(py::object self) {
 // For pickle and copy.deepcopy.
 py::tuple state_of(const Array& array) {
   note_host_read("by pickle or copy");
+  const HostValues values(array);
   return py::make_tuple(array.shape(), dtype_name(array.dtype()), device_name(array.device()),
-                        py::bytes(static_cast<const char*>(array.raw()), array.bytes()));
+                        py::bytes(values.data<char>(), array.bytes()));
 }
 
 Array from_state(const py::tuple& state) {
@@ -123,23 +138,36 @@ Array from_state(const py::tuple& state) {
     throw ValueError(message("array: a state of shape ", shape_text(array.shape()), " must hold ", array.bytes(),
                              " bytes but holds ", values.size()));
   }
-  std::memcpy(array.raw(), values.data(), values.size());
+  set_values(array, values.data());
   return array;
 }
 
-// The same bytes on another device in host memory (cpu, reference, sim): a copy.
+// The same bytes on another device: a copy.
 Array to_device(const Array& array, const std::string& name) {
   Array copy = Array::empty(array.shape(), array.dtype(), device_argument(name));
-  run("to_device", [from = array, to = copy]() mutable { std::memcpy(to.raw(), from.raw(), from.bytes()); });
+  run("to_device", [from = array, to = copy]() mutable {
+    copy_bytes(to.device(), to.raw(), from.device(), from.raw(), from.bytes());
+  });
   copy.mark_written();
   return copy;
+}
+
+// Views of one array may overlap.
+void assign_bytes(Array& to, const Array& from) {
+  if (on_host(to.device())) {
+    std::memmove(to.raw(), from.raw(), to.bytes());
+    return;
+  }
+  if (to.raw() == from.raw()) return;
+  const Array apart = to.shares_memory_with(from) ? from.copy() : from;
+  copy_bytes(to.device(), to.raw(), apart.device(), apart.raw(), to.bytes());
 }
 
 void copy_into(Array& target, const Array& source) {
   check_writable("assign", "target", target);
   check_alike("assign", {{"target", target}, {"value", source}});
   check_shape("assign", "value", source, target.shape());
-  run("assign", [from = source, to = target]() mutable { std::memmove(to.raw(), from.raw(), to.bytes()); });
+  run("assign", [from = source, to = target]() mutable { assign_bytes(to, from); });
   target.mark_written();
   target.bump_version();
 }
@@ -166,6 +194,7 @@ void bind_array(py::module_& m) {
       .def_static("from_numpy", &from_numpy, "source"_a, "copy"_a = true, "device"_a = "cpu")
       .def_buffer(&buffer_of)
       .def("numpy", &to_numpy)
+      .def_property_readonly("address", [](const Array& a) { return reinterpret_cast<std::uintptr_t>(a.raw()); })
       .def_property_readonly("shape", [](const Array& a) { return py::tuple(py::cast(a.shape())); })
       .def_property_readonly("ndim", &Array::rank)
       .def_property_readonly("size", &Array::size)

@@ -35,6 +35,7 @@ void bind_runtime(py::module_& m);
 void bind_activation(py::module_& m);
 void bind_ceiling(py::module_& m);
 void bind_conv2d(py::module_& m);
+void bind_cuda(py::module_& m);
 void bind_elementwise(py::module_& m);
 void bind_embedding(py::module_& m);
 void bind_gemm(py::module_& m);

@@ -3,9 +3,12 @@
 
 #include <cstring>
 #include <utility>
+#include <vector>
 
+#include "core/device_memory.h"
 #include "core/error.h"
 #include "core/recording.h"
+#include "cuda/runtime/runtime.h"
 #include "ops/binding.h"
 
 namespace ranvier {
@@ -61,7 +64,7 @@ Exported<Managed>* export_array(const Array& array) {
   int64_t step = 1;
   for (std::size_t i = array.shape().size(); i-- > 0; step *= array.shape()[i]) exported->strides[i] = step;
   exported->managed.tensor = {exported->array.raw(),
-                              {kDLCpu, 0},
+                              dlpack_device(array.device()),
                               array.rank(),
                               dlpack_type(array.dtype()),
                               exported->shape.data(),
@@ -82,20 +85,38 @@ py::object capsule_of(Managed* managed) {
   return py::reinterpret_steal<py::object>(capsule);
 }
 
+// The standard's streams: None and 1 are CUDA's default, 2 its per-thread default, -1 asks for no order at all.
+void let_consumer_wait(int device, const py::object& stream) {
+  const auto number = stream.is_none() ? int64_t{1} : stream.cast<int64_t>();
+  if (number == -1) return;
+  if (number <= 0) throw ValueError(message("__dlpack__: stream ", number, " means nothing for CUDA"));
+  gpu::wait_for_stream(device, static_cast<gpu::Handle>(number), gpu::current_stream(device));
+}
+
 py::object to_dlpack(const Array& array, const py::object& stream,
                      const std::optional<std::pair<int, int>>& max_version,
                      const std::optional<std::pair<int, int>>& dl_device, std::optional<bool> copy) {
-  if (!stream.is_none()) throw ValueError("__dlpack__: stream must be None for memory of the CPU");
-  if (dl_device && *dl_device != std::pair<int, int>(kDLCpu, 0)) {
+  const DLDevice own = dlpack_device(array.device());
+  const bool on_gpu = own.type == kDLCuda, simulated = array.device().kind == DeviceKind::Sim;
+  if (!on_gpu && !stream.is_none()) throw ValueError("__dlpack__: stream must be None for memory of the CPU");
+  const bool to_cpu = dl_device && *dl_device == std::pair<int, int>(kDLCpu, 0);
+  if (dl_device && *dl_device != std::pair<int, int>(own.type, own.index) && !to_cpu) {
     throw py::buffer_error(message("__dlpack__: cannot export to DLPack device (", dl_device->first, ", ",
-                                   dl_device->second, "); this array is in CPU memory, device (1, 0)"));
+                                   dl_device->second, "); this array is in ", on_gpu ? "GPU" : "CPU",
+                                   " memory, device (", own.type, ", ", own.index, ")"));
   }
-  const bool copied = copy.value_or(false);
+  const bool must_copy = simulated || (on_gpu && to_cpu);
+  if (must_copy && copy == false) {
+    throw py::buffer_error(
+        message("__dlpack__: an array on ", device_name(array.device()), " goes to the CPU as a copy only"));
+  }
+  const bool copied = must_copy || copy.value_or(false);
   Array shared = array;
   if (copied) {
-    shared = Array::empty_like(array);
-    std::memcpy(shared.raw(), array.raw(), array.bytes());
+    shared = Array::empty(array.shape(), array.dtype(), must_copy ? Device{} : array.device());
+    copy_bytes(shared.device(), shared.raw(), array.device(), array.raw(), array.bytes());
   }
+  if (on_gpu && !must_copy) let_consumer_wait(array.device().index, stream);
   if (max_version && max_version->first >= 1) {
     auto* exported = export_array<DLManagedTensorVersioned>(shared);
     exported->managed.major = 1;
@@ -111,6 +132,21 @@ py::object to_dlpack(const Array& array, const py::object& stream,
 }
 
 // --- in -------------------------------------------------------------------------------------------------
+
+void copy_values_of(const DLTensor& tensor, Array& array) {
+  if (tensor.device.type == kDLCuda) {
+    if (!dlpack_contiguous(tensor)) {
+      throw py::buffer_error("from_dlpack: a tensor on a GPU must be C-contiguous and aligned; make it so first");
+    }
+    copy_bytes(array.device(), array.raw(), array.device(), static_cast<char*>(tensor.data) + tensor.byte_offset,
+               array.bytes());
+    return;
+  }
+  if (on_host(array.device())) return copy_from_dlpack(tensor, array.raw());
+  std::vector<char> values(array.bytes());
+  copy_from_dlpack(tensor, values.data());
+  set_values(array, values.data());
+}
 
 // Consumes the capsule: from here on the tensor is ours to delete. Whatever is refused is refused before,
 // and so stays with the capsule.
@@ -128,17 +164,22 @@ Array consume(const py::object& capsule, std::optional<bool> copy, Device device
   const Shape shape = checked_dlpack_shape(tensor);
   const DType dtype = dtype_from_dlpack(tensor.dtype);
   const uint64_t flags = Capsule<Managed>::flags(*managed);
-  const bool needs_copy = !dlpack_contiguous(tensor);
+  // A GPU's tensor stays where it is; the CPU's goes to the device that was asked for.
+  const bool from_gpu = tensor.device.type == kDLCuda;
+  const Device target = from_gpu ? Device{DeviceKind::Cuda, tensor.device.index} : device;
+  const bool moves = !from_gpu && !on_host(target), needs_copy = moves || !dlpack_contiguous(tensor);
   if (copy == false && (needs_copy || (flags & kDLIsCopied) != 0)) {
-    throw py::buffer_error(message(
-        "from_dlpack: ", needs_copy ? "the tensor is not C-contiguous and aligned" : "the producer has made a copy",
-        ", so that copy=False cannot be met"));
+    throw py::buffer_error(message("from_dlpack: ",
+                                   moves        ? "the tensor is in CPU memory"
+                                   : needs_copy ? "the tensor is not C-contiguous and aligned"
+                                                : "the producer has made a copy",
+                                   ", so that copy=False cannot be met"));
   }
   const bool make_copy = needs_copy || copy.value_or(false);
   Array array;
   if (make_copy) {
-    array = Array::empty(shape, dtype, device);
-    copy_from_dlpack(tensor, array.raw());
+    array = Array::empty(shape, dtype, target);
+    copy_values_of(tensor, array);
   }
   if (PyCapsule_SetName(capsule.ptr(), Capsule<Managed>::used) != 0) throw py::error_already_set();
   const auto release = [managed] {
@@ -151,7 +192,7 @@ Array consume(const py::object& capsule, std::optional<bool> copy, Device device
     return array;
   }
   char* data = static_cast<char*>(tensor.data) + tensor.byte_offset;
-  return Array::borrow(data, shape, dtype, device, (flags & kDLReadOnly) != 0, release);
+  return Array::borrow(data, shape, dtype, target, (flags & kDLReadOnly) != 0, release);
 }
 
 Array from_dlpack_capsule(const py::object& capsule, std::optional<bool> copy, const std::string& device_name) {
@@ -180,7 +221,11 @@ void bind_dlpack(py::class_<Array>& array) {
   array
       .def("__dlpack__", &to_dlpack, py::kw_only(), "stream"_a = py::none(), "max_version"_a = py::none(),
            "dl_device"_a = py::none(), "copy"_a = py::none())
-      .def("__dlpack_device__", [](const Array&) { return std::pair<int, int>(kDLCpu, 0); })
+      .def("__dlpack_device__",
+           [](const Array& array) {
+             const DLDevice device = dlpack_device(array.device());
+             return std::pair<int, int>(device.type, device.index);
+           })
       .def_static("from_dlpack_capsule", &from_dlpack_capsule, "capsule"_a, "copy"_a = py::none(), "device"_a = "cpu");
 }
 

@@ -1,11 +1,12 @@
 #include "ops/elementwise.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/checks.h"
+#include "core/device_memory.h"
 #include "core/dispatch.h"
 #include "ops/binding.h"
+#include "ops/embedding.h"
 #include "ops/reduce.h"
 #include "tape/direct.h"
 
@@ -125,14 +126,10 @@ BinaryOp on_bool(const char* op, BinaryOp kind) {
   throw TypeError(message(op, ": has no meaning on bool; cast to a number first"));
 }
 
-template <typename I>
-void refuse_negative(const Array& exponents) {
-  const I* values = exponents.data<I>();
-  for (int64_t i = 0; i < exponents.size(); ++i) {
-    if (values[i] < 0) {
-      throw ValueError(message("power: integers have no negative integer powers (an exponent is ", values[i],
-                               "); cast to a floating dtype"));
-    }
+void refuse_negative(const char* op, const Array& exponents) {
+  if (const auto outsider = find_outsider(op, exponents, 0, INT64_MAX)) {
+    throw ValueError(message("power: integers have no negative integer powers (an exponent is ", outsider->value,
+                             "); cast to a floating dtype"));
   }
 }
 
@@ -142,8 +139,9 @@ Array binary(const char* op, BinaryOp kind, const Array& a, const Array& b, bool
   refuse_narrow(op, "x1", a);
   if (kind == BinaryOp::Divide || kind == BinaryOp::MaximumShare) check_floating(op, "x1", a);
   if (a.dtype() == DType::Bool) kind = on_bool(op, kind);
-  if (kind == BinaryOp::Power && a.dtype() == DType::Int32) run(op, [b] { refuse_negative<int32_t>(b); });
-  if (kind == BinaryOp::Power && a.dtype() == DType::Int64) run(op, [b] { refuse_negative<int64_t>(b); });
+  if (kind == BinaryOp::Power && (a.dtype() == DType::Int32 || a.dtype() == DType::Int64)) {
+    run(op, [op, b] { refuse_negative(op, b); });
+  }
   const Array& left = exchanged ? b : a;
   const Array& right = exchanged ? a : b;
   const DType dtype = a.dtype(), result = compares(kind) ? DType::Bool : dtype;
@@ -228,7 +226,10 @@ void sum_repeated(const KernelTable& kernels, const Array& x, const Broadcast& p
     kernels.reduce.reduce(Reduction::Sum, x.dtype(), from.raw(), to.raw(), {outer, plan.sizes[axis], inner});
     from = to;
   }
-  if (from.raw() == x.raw()) std::memcpy(y.raw(), x.raw(), x.bytes());  // nothing repeats
+  if (from.raw() == x.raw()) {  // nothing repeats
+    copy_bytes(y.device(), y.raw(), x.device(), x.raw(), x.bytes());
+    y.mark_written();
+  }
 }
 
 Array sum_to_shape_forward(const Array& x, const Shape& shape) {
@@ -249,6 +250,16 @@ Array sum_to_shape_forward(const Array& x, const Shape& shape) {
 
 }  // namespace
 
+namespace {
+
+template <typename T>
+Array holding(Array y, T value) {
+  set_values(y, &value);
+  return y;
+}
+
+}  // namespace
+
 Array scalar_like(const Array& like, py::handle value) {
   Array y = Array::constant({}, like.dtype(), like.device());
   const auto refuse = [&] {
@@ -258,28 +269,23 @@ Array scalar_like(const Array& like, py::handle value) {
   if (dtype == DType::Float32 || dtype == DType::Float64) {
     const double number = PyFloat_AsDouble(value.ptr());
     if (PyErr_Occurred() != nullptr) throw py::error_already_set();
-    if (dtype == DType::Float32) *y.data<float>() = static_cast<float>(number);
-    if (dtype == DType::Float64) *y.data<double>() = number;
-    return y;
+    return dtype == DType::Float32 ? holding(y, static_cast<float>(number)) : holding(y, number);
   }
   if (!PyLong_Check(value.ptr())) refuse();
   int overflow = 0;
   const int64_t number = PyLong_AsLongLongAndOverflow(value.ptr(), &overflow);
   if (overflow != 0) refuse();
   switch (dtype) {
-    case DType::Int64: *y.data<int64_t>() = number; return y;
+    case DType::Int64: return holding(y, number);
     case DType::Int32:
       if (number != static_cast<int32_t>(number)) refuse();
-      *y.data<int32_t>() = static_cast<int32_t>(number);
-      return y;
+      return holding(y, static_cast<int32_t>(number));
     case DType::UInt8:
       if (number != static_cast<uint8_t>(number)) refuse();
-      *y.data<uint8_t>() = static_cast<uint8_t>(number);
-      return y;
+      return holding(y, static_cast<uint8_t>(number));
     case DType::Bool:
       if (number != 0 && number != 1) refuse();
-      *y.data<bool>() = number != 0;
-      return y;
+      return holding(y, number != 0);
     default: throw TypeError(message("scalar_like: no arithmetic on ", dtype_name(dtype), "; cast to float32 first"));
   }
 }

@@ -1,34 +1,52 @@
 #include "ops/embedding.h"
 
 #include "core/checks.h"
+#include "core/device_memory.h"
 #include "core/dispatch.h"
 #include "ops/binding.h"
+#include "ops/elementwise.h"
 
 namespace ranvier {
+
+namespace {
+
+// Indices are checked on the reference device too: there the CPU's kernels do it.
+const KernelTable& integer_kernels(const char* op, const Array& integers) {
+  return on_host(integers.device()) ? cpu_kernels() : *kernels_for(op, integers.device());
+}
+
+}  // namespace
 
 Array as_int64(const Array& indices) {
   if (indices.dtype() == DType::Int64) return indices;
   Array wide = Array::empty(indices.shape(), DType::Int64, indices.device());
   run("as_int64", [from = indices, to = wide]() mutable {
-    for (int64_t i = 0; i < from.size(); ++i) to.data<int64_t>()[i] = from.data<int32_t>()[i];
+    const gpu::OnDevice here(from.device());
+    integer_kernels("as_int64", from).elementwise.cast(from.dtype(), to.dtype(), from.raw(), to.raw(), from.size());
     to.mark_written();
   });
   return wide;
 }
 
+std::optional<Outsider> find_outsider(const char* op, const Array& integers, int64_t lowest, int64_t highest) {
+  const int64_t count = integers.size();
+  if (count == 0) return std::nullopt;
+  const gpu::OnDevice here(integers.device());
+  const int64_t at =
+      integer_kernels(op, integers).embedding.first_outside(integers.dtype(), integers.raw(), count, lowest, highest);
+  if (at == count) return std::nullopt;
+  const HostValues value(integers.reshape({count}).slice_leading(at, at + 1));
+  return Outsider{at, integers.dtype() == DType::Int32 ? *value.data<int32_t>() : *value.data<int64_t>()};
+}
+
 namespace {
 
-// Copies row numbers, counting negative ones from the end where `wrap`; throws for one out of range.
-void check_rows(const char* op, const int64_t* given, int64_t count, int64_t rows, bool wrap, int64_t* wrapped) {
-  const int64_t least = wrap ? -rows : 0;
-  int64_t outside = 0;  // counted without a branch, so that the loop becomes vectors
-  for (int64_t i = 0; i < count; ++i) outside += (given[i] >= rows) | (given[i] < least);
-  for (int64_t i = 0; outside > 0; ++i) {
-    if (given[i] < rows && given[i] >= least) continue;
-    throw ValueError(message(op, ": index ", given[i], " at position ", i, " is out of range for ", rows, " rows"));
+// Throws for a row number out of range.
+void check_rows(const char* op, const Array& given, int64_t rows, bool wrap) {
+  if (const auto outsider = find_outsider(op, given, wrap ? -rows : 0, rows - 1)) {
+    throw ValueError(message(op, ": index ", outsider->value, " at position ", outsider->position,
+                             " is out of range for ", rows, " rows"));
   }
-  if (wrapped == nullptr) return;
-  for (int64_t i = 0; i < count; ++i) wrapped[i] = given[i] < 0 ? given[i] + rows : given[i];
 }
 
 }  // namespace
@@ -38,8 +56,11 @@ Array row_numbers(const char* op, const Array& indices, int64_t rows, bool wrap)
   const Array wide = as_int64(indices);
   Array wrapped = wrap ? Array::empty_like(wide) : wide;
   run(op, [=]() mutable {
-    check_rows(op, wide.data<int64_t>(), wide.size(), rows, wrap, wrap ? wrapped.data<int64_t>() : nullptr);
-    if (wrap) wrapped.mark_written();
+    check_rows(op, wide, rows, wrap);
+    if (!wrap || wide.size() == 0) return;
+    const gpu::OnDevice here(wide.device());
+    integer_kernels(op, wide).embedding.wrap(wide.data<int64_t>(), wide.size(), rows, wrapped.data<int64_t>());
+    wrapped.mark_written();
   });
   return wrapped;
 }

@@ -7,6 +7,7 @@
 #include "core/checks.h"
 #include "core/dispatch.h"
 #include "ops/binding.h"
+#include "ops/embedding.h"
 
 namespace ranvier {
 namespace {
@@ -133,10 +134,8 @@ void check_axis(const char* op, const char* name, const Array& first, const Arra
                              shape_text(weights.shape())));
   }
   run(op, [=]() {
-    const int32_t* places = first.data<int32_t>();
-    for (int64_t i = 0; i < first.size(); ++i) {
-      if (places[i] >= 0 && places[i] + taps <= size) continue;
-      throw ValueError(message(op, ": ", taps, " ", name, " from ", places[i], " on do not lie among ", size));
+    if (const auto outsider = find_outsider(op, first, 0, size - taps)) {
+      throw ValueError(message(op, ": ", taps, " ", name, " from ", outsider->value, " on do not lie among ", size));
     }
   });
 }

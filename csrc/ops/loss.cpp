@@ -6,6 +6,7 @@
 #include "core/checks.h"
 #include "core/dispatch.h"
 #include "ops/binding.h"
+#include "ops/embedding.h"
 
 namespace ranvier {
 namespace {
@@ -21,21 +22,14 @@ LossShape rows_of(const Array& x) {
 
 // --- softmax cross-entropy ------------------------------------------------------------------------------------
 
-template <typename I>
-void check_class_range(const char* op, const Array& labels, int64_t classes) {
-  const I* label = labels.data<I>();
-  for (int64_t i = 0; i < labels.size(); ++i) {
-    if (label[i] >= 0 && label[i] < classes) continue;
-    throw ValueError(message(op, ": label ", label[i], " at position ", i, " is out of range for ", classes,
-                             " classes; expected 0 to ", classes - 1));
-  }
-}
-
 // Part of the step, so that a replayed one checks its labels too.
 void check_classes(const std::string& op, const Array& labels, int64_t classes) {
+  if (labels.dtype() != DType::Int32 && labels.dtype() != DType::Int64) return;
   run("check_classes", [op, labels, classes] {
-    if (labels.dtype() == DType::Int32) check_class_range<int32_t>(op.c_str(), labels, classes);
-    if (labels.dtype() == DType::Int64) check_class_range<int64_t>(op.c_str(), labels, classes);
+    const auto outsider = find_outsider(op.c_str(), labels, 0, classes - 1);
+    if (!outsider) return;
+    throw ValueError(message(op, ": label ", outsider->value, " at position ", outsider->position,
+                             " is out of range for ", classes, " classes; expected 0 to ", classes - 1));
   });
 }
 

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "core/checks.h"
+#include "core/device_memory.h"
 #include "core/dispatch.h"
 #include "ops/arguments.h"
 #include "ops/binding.h"
@@ -17,11 +18,16 @@ void increment(Array& counter) {
   check_dtype("increment", "counter", counter, DType::Int64);
   check_shape("increment", "counter", counter, {});
   check_writable("increment", "counter", counter);
-  run("increment", [counter]() mutable { *counter.data<int64_t>() += 1; });
+  run("increment", [counter]() mutable {
+    const HostValues before(counter);
+    const int64_t after = *before.data<int64_t>() + 1;
+    set_values(counter, &after);
+  });
 }
 
 double scalar_of(const Array& array) {
-  return array.dtype() == DType::Float32 ? static_cast<double>(*array.data<float>()) : *array.data<double>();
+  const HostValues value(array);  // of a device: waits for it
+  return array.dtype() == DType::Float32 ? static_cast<double>(*value.data<float>()) : *value.data<double>();
 }
 
 // state (total, count; float64) += (value * scale, count): how a metric adds a batch. The count may be an array.
@@ -39,9 +45,10 @@ void accumulate(Array& state, const Array& value, double scale, const std::varia
   }
   const double fixed = live ? 0 : std::get<double>(count);
   run("accumulate", [=]() mutable {
-    double* sums = state.data<double>();
-    sums[0] += scalar_of(value) * scale;
-    sums[1] += live ? scalar_of(*live) : fixed;
+    const HostValues before(state);
+    const double after[] = {before.data<double>()[0] + scalar_of(value) * scale,
+                            before.data<double>()[1] + (live ? scalar_of(*live) : fixed)};
+    set_values(state, after);
   });
 }
 

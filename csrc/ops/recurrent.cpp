@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "core/checks.h"
+#include "core/device_memory.h"
 #include "core/dispatch.h"
 #include "ops/binding.h"
 
@@ -214,7 +215,7 @@ BackwardArrays allocate_backward(const char* op, const RecurrentSizes& s, const 
 }
 
 void copy_values(const Array& from, Array& to) {
-  std::memcpy(to.raw(), from.raw(), to.bytes());
+  copy_bytes(to.device(), to.raw(), from.device(), from.raw(), to.bytes());
   to.mark_written();
 }
 

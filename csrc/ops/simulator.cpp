@@ -123,10 +123,17 @@ py::list trace_kernels() {
   return result;
 }
 
+py::dict memory_stats_of_sim() {
+  const MemoryStats stats = sim::memory_stats();
+  return py::dict("in_use"_a = stats.in_use, "peak_in_use"_a = stats.peak_in_use, "reserved"_a = stats.reserved,
+                  "allocations"_a = stats.allocations, "system_allocations"_a = stats.system_allocations);
+}
+
 }  // namespace
 
 void bind_simulator(py::module_& m) {
   m.def("_sim_set_options", &set_options, "schedule"_a, "seed"_a, "check"_a, "trace"_a, "kept_block"_a);
+  m.def("_sim_memory_stats", &memory_stats_of_sim);
   m.def("_sim_options", &options);
   m.def("_sim_set_line_finder", &set_line_finder, "finder"_a);
   m.def("_sim_clear_trace", &sim::clear_trace, releases_gil());

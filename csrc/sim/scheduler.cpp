@@ -273,6 +273,7 @@ std::string execute(const Launch& launch) {
 
 void run(const Launch& launch) {
   check(launch);
+  const Window open;
   const std::string report = execute(launch);
   if (!report.empty()) throw DeviceError(with_places(report));
 }

@@ -2,7 +2,6 @@
 // simulator has been told of.
 #include <cstring>
 
-#include "core/allocator.h"
 #include "cuda/launch.h"
 #include "sim/arrays.h"
 
@@ -10,18 +9,24 @@ namespace ranvier::on_sim {
 
 void* current_stream() { return nullptr; }
 
-Workspace::Workspace(std::size_t bytes) : data_(allocate(bytes)), bytes_(bytes) { sim::add_array(data_, bytes); }
+Workspace::Workspace(std::size_t bytes) : data_(sim::allocate(bytes)), bytes_(bytes) { sim::add_array(data_, bytes); }
 
 Workspace::Workspace(const void* from_host, std::size_t bytes) : Workspace(bytes) {
-  std::memcpy(data_, from_host, bytes);
+  {
+    const sim::Window open;
+    std::memcpy(data_, from_host, bytes);
+  }
   sim::written_by_host(data_);
 }
 
 Workspace::~Workspace() {
   sim::remove_array(data_);
-  deallocate(data_, bytes_);
+  sim::deallocate(data_);
 }
 
-void Workspace::to_host(void* to, std::size_t bytes) const { std::memcpy(to, data_, bytes); }
+void Workspace::to_host(void* to, std::size_t bytes) const {
+  const sim::Window open;
+  std::memcpy(to, data_, bytes);
+}
 
 }  // namespace ranvier::on_sim

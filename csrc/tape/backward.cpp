@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/device_memory.h"
 #include "core/error.h"
 #include "tape/tape.h"
 
@@ -37,12 +38,15 @@ py::object one_like(const Array& output) {
     throw ValueError(message("backward: an output of shape ", std::string(py::str(shape)),
                              " needs a gradient; only a scalar has its own"));
   }
+  static constexpr float kOne32 = 1;
+  static constexpr double kOne64 = 1;
+  static constexpr uint16_t kOne16 = 0x3C00, kOneB16 = 0x3F80;
   Array one = Array::constant(output.shape(), output.dtype(), output.device());
   switch (output.dtype()) {
-    case DType::Float64: *one.data<double>() = 1; break;
-    case DType::Float16: *one.data<uint16_t>() = 0x3C00; break;
-    case DType::BFloat16: *one.data<uint16_t>() = 0x3F80; break;
-    default: *one.data<float>() = 1; break;
+    case DType::Float64: set_values(one, &kOne64); break;
+    case DType::Float16: set_values(one, &kOne16); break;
+    case DType::BFloat16: set_values(one, &kOneB16); break;
+    default: set_values(one, &kOne32); break;
   }
   return py::reinterpret_steal<py::object>(wrap_array(std::move(one)));
 }

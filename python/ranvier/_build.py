@@ -17,5 +17,7 @@ def build_info() -> dict[str, Any]:
     ['compiler', 'cuda', 'isa', 'isas_built', 'isas_usable', 'threads', 'version']
     """
     facts = dict(_core._build_facts())
-    facts["cuda"] = facts.pop("cuda_status")
+    reason = _core._cuda_why_not()
+    here = "available" if reason is None else f"not available here: {reason}"
+    facts["cuda"] = f"{facts.pop('cuda_status')}; {here}"
     return facts

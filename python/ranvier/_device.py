@@ -11,6 +11,11 @@ _process_default = "cpu"
 _thread_default = threading.local()
 
 
+def canonical(name: str) -> str:
+    """The name that arrays give their device: ``"cuda:0"`` for ``"cuda"``."""
+    return "cuda:0" if name == "cuda" else name
+
+
 def get_device() -> str:
     """The device on which new tensors are made: ``"cpu"`` unless changed.
 
@@ -22,13 +27,12 @@ def get_device() -> str:
 
 
 def set_device(name: str) -> None:
-    """Makes ``name`` the device of new tensors: ``"cpu"`` or ``"reference"`` (NumPy), later ``"cuda"`` and ``"sim"``.
+    """Makes ``name`` the device of new tensors: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``, ``"sim"`` or ``"reference"``.
 
     Raises ValueError for a name that is no device, DeviceError for one that this build or machine lacks.
     """
     global _process_default
-    _core.Array.empty([0], "float32", name)  # checks the name
-    _process_default = name
+    _process_default = _core.Array.empty([0], "float32", name).device  # checks the name; "cuda" is "cuda:0"
 
 
 class device:
@@ -41,8 +45,7 @@ class device:
     """
 
     def __init__(self, name: str) -> None:
-        _core.Array.empty([0], "float32", name)
-        self._name = name
+        self._name: str = _core.Array.empty([0], "float32", name).device
         self._outer: list[str | None] = []
 
     def __enter__(self) -> device:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import _core
+from ranvier import _core, cuda
 from ranvier._device import get_device
 from ranvier.tensor import Tensor, array_of, wrap
 
@@ -61,13 +61,16 @@ def from_numpy(values: np.ndarray) -> Tensor:
 
 def _capsule_of(x: Any) -> Any:
     """A producer's capsule: versioned where it can, which alone tells that memory is read-only."""
-    device_type, _ = x.__dlpack_device__()
-    if device_type != 1:
+    device_type, index = x.__dlpack_device__()
+    stream = {}
+    if device_type == 2:  # CUDA: the producer lets our stream wait for its own
+        stream["stream"] = cuda.current_stream(int(index)).handle
+    elif device_type != 1:
         raise _core.DeviceError(f"from_dlpack: x is on DLPack device type {int(device_type)}; move it to the CPU first")
     try:
-        return x.__dlpack__(max_version=(1, 0))
+        return x.__dlpack__(max_version=(1, 0), **stream)
     except TypeError:  # a producer older than DLPack 1.0
-        return x.__dlpack__()
+        return x.__dlpack__(**stream)
 
 
 def from_dlpack(x: Any, copy: bool | None = None) -> Tensor:
@@ -75,7 +78,8 @@ def from_dlpack(x: Any, copy: bool | None = None) -> Tensor:
 
     ``copy=None`` copies only what is not C-contiguous and aligned, True always, False never: BufferError then.
     Read-only memory gives a read-only tensor. Raises TypeError for what is no DLPack producer or has elements that
-    Ranvier has not, DeviceError for memory that is not the CPU's, ValueError for a consumed or foreign capsule.
+    Ranvier has not, DeviceError for memory that is neither the CPU's nor a GPU's, ValueError for a consumed or foreign
+    capsule.
     Source: the Python array API standard, ``from_dlpack``.
 
     >>> import numpy as np, ranvier as rv

@@ -9,7 +9,7 @@ import numpy as np
 
 import ranvier
 from ranvier import _core
-from ranvier._device import get_device
+from ranvier._device import canonical, get_device
 
 if TYPE_CHECKING:
     from ranvier.autograd import Function
@@ -75,7 +75,10 @@ class Tensor(_core.TensorBase):
     # --- leaving for other libraries ----------------------------------------------------------------
 
     def numpy(self) -> np.ndarray:
-        """A NumPy view of the values, sharing memory (a copy in float32 for bfloat16)."""
+        """A NumPy view of the values, sharing memory; on "cuda" and "sim" a copy, which waits for the GPU.
+
+        bfloat16, which NumPy has not, is copied to float32.
+        """
         if self.dtype == "bfloat16":
             return ranvier.ops.cast(self.detach(), "float32").array.numpy()
         return self.array.numpy()
@@ -107,6 +110,12 @@ class Tensor(_core.TensorBase):
         copy: bool | None = None,
     ) -> Any:
         return self.array.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        from ranvier.cuda import interface_of
+
+        return interface_of(self.array)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.array.__dlpack_device__()
@@ -151,7 +160,7 @@ class Tensor(_core.TensorBase):
 
     def to(self, device: str) -> Tensor:
         """A copy on another device, cut from the tape; this tensor itself if it is there already."""
-        return self if device == self.device else wrap(self.array.to_device(device))
+        return self if canonical(device) == self.device else wrap(self.array.to_device(device))
 
     # --- arithmetic: each operator is the op of its name --------------------------------------------
 
@@ -286,7 +295,7 @@ def array_of(data: Any, dtype: str | None = None, device: str | None = None, cop
     if dtype is not None and array.dtype != dtype:
         array = ranvier.ops.cast(wrap(array), dtype).array
         fresh = True
-    if device is not None and array.device != device:
+    if device is not None and array.device != canonical(device):
         array = array.to_device(device)
         fresh = True
     return array.copy() if copy and not fresh else array

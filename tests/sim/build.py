@@ -30,4 +30,4 @@ def library(name: str) -> ctypes.CDLL:
 
 def address(x: _core.Array) -> ctypes.c_void_p:
     """Where the values of an array on ``sim`` lie."""
-    return ctypes.c_void_p(x.numpy().ctypes.data)
+    return ctypes.c_void_p(x.address)

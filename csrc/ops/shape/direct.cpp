@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/checks.h"
+#include "core/device_memory.h"
 #include "ops/shape.h"
 #include "tape/direct.h"
 
@@ -225,9 +226,16 @@ Answer pad(Moved x, const direct::Widths& widths, const std::string& mode, std::
     std::tie(before[i], after[i]) = widths.pairs[widths.pairs.size() == 1 ? 0 : i];
   }
   Array fill = Array::constant({}, dtype, x.array.device());
-  std::fill_n(static_cast<char*>(fill.raw()), fill.bytes(), 0);
-  if (value && dtype == DType::Float32) *fill.data<float>() = static_cast<float>(*value);
-  if (value && dtype == DType::Float64) *fill.data<double>() = *value;
+  const double wide = value.value_or(0);
+  const auto narrow = static_cast<float>(wide);
+  if (dtype == DType::Float32) {
+    set_values(fill, &narrow);
+  } else if (dtype == DType::Float64) {
+    set_values(fill, &wide);
+  } else {
+    constexpr int64_t kZero = 0;
+    set_values(fill, &kZero);
+  }
   return pad_forward(x.array, fill, before, after);
 }
 

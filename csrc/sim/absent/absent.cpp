@@ -14,6 +14,12 @@ const KernelTable& sim_kernels() { throw DeviceError("device 'sim': the simulato
 
 namespace sim {
 
+void* allocate(std::size_t) { throw DeviceError("device 'sim': the simulator needs Linux"); }
+void deallocate(void*) noexcept {}
+MemoryStats memory_stats() { return {}; }
+void Window::enter() {}
+void Window::leave() noexcept {}
+
 void add_array(const void*, std::uint64_t) { throw DeviceError("device 'sim': the simulator needs Linux"); }
 void written_by_host(const void*) {}
 void remove_array(const void*) {}

@@ -187,7 +187,7 @@ class Optimizer(State):
             with no_grad():
                 self._update(parameters, gradients, slots)
         except Exception:
-            self._iterations.array.numpy()[...] -= 1
+            self._iterations.assign(np.int64(int(self._iterations) - 1))
             raise
         for variable in parameters:
             constraint = getattr(variable, "constraint", None)

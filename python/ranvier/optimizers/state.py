@@ -88,7 +88,7 @@ class State(Noticed):
         reference = reference_variable
         array = _core.Array.zeros(reference.shape, reference.dtype, reference.device)
         if isinstance(initializer, (int, float)):
-            array.numpy()[...] = initializer
+            array.copy_from(array_of(np.full(reference.shape, initializer), reference.dtype, reference.device))
         else:
             array.copy_from(array_of(_initial(initializer, reference.shape, reference.dtype), None, reference.device))
         place = self._index.get(id(reference), len(self._slot_order))
