@@ -34,7 +34,7 @@ int64_t element_count(const Shape& shape) {
 }
 
 Storage::~Storage() {
-  if (simulated) sim::remove_array(data);
+  if (simulated && !pool) sim::remove_array(data);  // a recording runs its calls again
   if (release) {
     release();
   } else if (pool) {

@@ -4,11 +4,24 @@
 
 #include "core/allocator.h"
 #include "core/device_memory.h"
+#include "sim/arrays.h"
 
 namespace ranvier {
 
 MemoryPool::~MemoryPool() {
-  for (const Block& block : blocks_) deallocate_on(block.device, block.pointer, block.bytes);
+  for (const Block& block : blocks_) {
+    if (block.device.kind == DeviceKind::Sim) sim::remove_array(block.pointer);
+    deallocate_on(block.device, block.pointer, block.bytes);
+  }
+}
+
+void MemoryPool::keep_for_replay() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (const Block& block : blocks_) {
+    if (block.device.kind != DeviceKind::Sim) continue;
+    sim::add_array(block.pointer, block.bytes);
+    sim::written_by_host(block.pointer);
+  }
 }
 
 void* MemoryPool::allocate(Device device, std::size_t bytes) {

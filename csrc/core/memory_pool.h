@@ -21,6 +21,9 @@ class MemoryPool {
 
   void* allocate(Device device, std::size_t bytes);  // throws OutOfMemory
   void deallocate(Device device, void* pointer) noexcept;
+  // From now on the recording's calls run again, and each block serves in turn whatever it served: one array to the
+  // simulator, which checked the calls when they were recorded.
+  void keep_for_replay();
   std::size_t reserved() const;  // bytes taken from the allocator
 
  private:

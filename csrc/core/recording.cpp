@@ -22,6 +22,7 @@ void Recording::begin() {
 void Recording::end() {
   if (current_ == this) current_ = nullptr;
   complete_ = refusal_.empty();
+  if (complete_) pool_->keep_for_replay();
 }
 
 void Recording::refuse(std::string reason) {

@@ -27,24 +27,35 @@ def sequences() -> tuple[Any, np.ndarray, np.ndarray, str]:
     return layers, rng.integers(0, 20, (24, 6)), rng.integers(0, 2, 24).astype(np.float32), "binary_crossentropy"
 
 
-def trained(make: Any, device: str) -> tuple[list[float], list[np.ndarray]]:
+def trained(make: Any, device: str, jit: Any = "auto", epochs: int = 2) -> tuple[list[float], list[np.ndarray], Any]:
     with rv.device(device):
         rv.utils.set_random_seed(3)
         layers, x, y, loss = make()
         model = rv.Sequential(layers)
-        model.compile(optimizer="adam", loss=loss)
-        history = model.fit(x, y, batch_size=8, epochs=2, shuffle=True, verbose=0)
-        return history.history["loss"], [w.numpy().copy() for w in model.weights]
+        model.compile(optimizer="adam", loss=loss, jit_compile=jit)
+        history = model.fit(x, y, batch_size=8, epochs=epochs, shuffle=True, verbose=0)
+        return history.history["loss"], [w.numpy().copy() for w in model.weights], model
 
 
 @pytest.mark.parametrize("make", [images, sequences])
 def test_six_steps_agree_with_the_reference(make: Any) -> None:
-    losses, weights = trained(make, "sim")
-    right_losses, right_weights = trained(make, "reference")
+    losses, weights, _ = trained(make, "sim")
+    right_losses, right_weights, _ = trained(make, "reference")
     np.testing.assert_allclose(losses, right_losses, rtol=1e-5)
     for ours, right in zip(weights, right_weights, strict=True):
         # Adam's steps are 0.001 each; what differs is float32 sums in another order.
         np.testing.assert_allclose(ours, right, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [images, sequences])
+def test_replayed_steps_are_eager_steps_bit_for_bit(make: Any) -> None:
+    eager_losses, eager_weights, _ = trained(make, "sim", jit=False, epochs=3)
+    losses, weights, model = trained(make, "sim", epochs=3)
+    info = model.replay_info()
+    assert [k for k, v in info.items() if k.startswith("train") and v.startswith("replayed")], info
+    assert losses == eager_losses
+    for ours, eager in zip(weights, eager_weights, strict=True):
+        np.testing.assert_array_equal(ours, eager)
 
 
 def enlarged_digits(count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -157,7 +157,7 @@ class Steps:
             return "compile(run_eagerly=True)"
         if jit is False:
             return "compile(jit_compile=False)"
-        if self._place()[0] != "cpu":
+        if self._place()[0] not in ("cpu", "sim"):
             return f"device {self._place()[0]!r} has no replay"
         for metric in self.metrics:
             if not metric.replayable:
