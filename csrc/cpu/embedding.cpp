@@ -7,45 +7,39 @@ namespace RANVIER_ISA {
 namespace {
 
 // embedding and take gather; embedding's gradient and scatter_add add.
+// body(o, begin, end): places begin..end of the o-th matrix, of the `count` that each has.
+template <typename Body>
+RANVIER_INLINE void each_place(TableShape s, int64_t work, const Body& body) {
+  parallel(0, s.outer * s.count, grain_for(work), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end;) {
+      const int64_t o = r / s.count, last = min_of(end, (o + 1) * s.count);
+      body(o, r - o * s.count, last - o * s.count);
+      r = last;
+    }
+  });
+}
+
 template <typename T>
 void gather_elements(const T* x, const int64_t* indices, T* y, TableShape s) {
-  parallel(0, s.outer, grain_for(s.count), [&](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; ++o) {
-      for (int64_t j = 0; j < s.count; ++j) y[o * s.count + j] = x[o * s.rows + indices[j]];
-    }
+  each_place(s, 2, [&](int64_t o, int64_t begin, int64_t end) {
+    for (int64_t j = begin; j < end; ++j) y[o * s.count + j] = x[o * s.rows + indices[j]];
   });
 }
 
 constexpr int64_t kAhead = 8;  // rows fetched before they are copied: their places follow no order
 
-// Short rows of a length known here: one or two moves each.
-template <int kBytes>
-void gather_short_rows(const char* x, const int64_t* indices, char* y, TableShape s) {
-  parallel(0, s.outer * s.count, grain_for(kBytes / 4), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end;) {
-      const int64_t outer = r / s.count, last = min_of(end, (outer + 1) * s.count);
-      const char* table = x + outer * s.rows * kBytes;
-      for (; r < last; ++r) memcpy(y + r * kBytes, table + indices[r - outer * s.count] * kBytes, kBytes);
-    }
-  });
-}
-
 void gather_rows(const char* x, const int64_t* indices, char* y, TableShape s, int64_t row_bytes) {
-  parallel(0, s.outer * s.count, grain_for(row_bytes / 4), [&](int64_t begin, int64_t end) {
-    int64_t outer = begin / s.count, j = begin % s.count;
-    for (int64_t r = begin; r < end; ++r) {
-      if (j + kAhead < s.count) __builtin_prefetch(x + (outer * s.rows + indices[j + kAhead]) * row_bytes);
-      const char* from = x + (outer * s.rows + indices[j]) * row_bytes;
-      if (row_bytes <= kShortBytes) {
-        copy_short(y + r * row_bytes, from, row_bytes);
-      } else {
-        memcpy(y + r * row_bytes, from, static_cast<size_t>(row_bytes));
+  each_place(s, row_bytes / 4, [&](int64_t o, int64_t begin, int64_t end) {
+    const char* table = x + o * s.rows * row_bytes;
+    char* to = y + o * s.count * row_bytes;
+    with_copy_of(row_bytes, [&](auto copy) RANVIER_INLINED {
+      int64_t j = begin;
+      for (; j + kAhead < end; ++j) {
+        __builtin_prefetch(table + indices[j + kAhead] * row_bytes);
+        copy(to + j * row_bytes, table + indices[j] * row_bytes);
       }
-      if (++j == s.count) {
-        j = 0;
-        ++outer;
-      }
-    }
+      for (; j < end; ++j) copy(to + j * row_bytes, table + indices[j] * row_bytes);
+    });
   });
 }
 
@@ -58,55 +52,90 @@ void gather(const void* x, const int64_t* indices, void* y, TableShape s, int64_
   }
   const char* from = static_cast<const char*>(x);
   char* to = static_cast<char*>(y);
-  switch (s.width * item_size) {
-    case 8: return gather_short_rows<8>(from, indices, to, s);
-    case 16: return gather_short_rows<16>(from, indices, to, s);
-    case 32: return gather_short_rows<32>(from, indices, to, s);
-    case 64: return gather_short_rows<64>(from, indices, to, s);
-    default: return gather_rows(from, indices, to, s, s.width * item_size);
-  }
+  gather_rows(from, indices, to, s, s.width * item_size);
 }
 
 constexpr int64_t kColumns = 64;       // a thread's share of wide rows, or more
 constexpr int64_t kSerialWork = 8192;  // elements below which one thread does all
 
-// The updates that fall on rows begin_row..end_row, columns begin..end, in the order of the indices.
+// to += from.
 template <typename T>
-void add_rows(const T* updates, const int64_t* indices, T* y, TableShape s, int64_t begin_row, int64_t end_row,
+RANVIER_INLINE void add_row(T* __restrict__ to, const T* __restrict__ from, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] += from[i];
+}
+#if defined(__AVX512F__)  // where a part of a vector costs what all of it does
+RANVIER_INLINE void add_row(float* to, const float* from, int64_t n) {
+  each_vector<float>(n, [&](int64_t i, int64_t left) RANVIER_INLINED {
+    store_some(to + i, load_some(to + i, left) + load_some(from + i, left), left);
+  });
+}
+RANVIER_INLINE void add_row(double* to, const double* from, int64_t n) {
+  each_vector<double>(n, [&](int64_t i, int64_t left) RANVIER_INLINED {
+    store_some(to + i, load_some(to + i, left) + load_some(from + i, left), left);
+  });
+}
+#endif
+
+// Columns begin..end of the updates named by `which` (all where null), in their order.
+template <typename T>
+void add_rows(const T* updates, const int64_t* indices, const int32_t* which, int64_t count, T* y, int64_t width,
               int64_t begin, int64_t end) {
-  const bool wide = s.width >= kColumns;
-  for (int64_t j = 0; j < s.count; ++j) {
-    if (wide && j + kAhead < s.count && indices[j + kAhead] >= begin_row && indices[j + kAhead] < end_row) {
-      const T* later = y + indices[j + kAhead] * s.width + begin;  // the first lines of the part of a row
-      for (int64_t i = 0; i < min_of(end - begin, kColumns); i += 64 / int64_t(sizeof(T))) {
-        __builtin_prefetch(later + i, 1);
-      }
+  constexpr int64_t kLine = 64 / int64_t(sizeof(T));
+  const int64_t fetched = min_of(end - begin, kColumns);
+  for (int64_t k = 0; k < count; ++k) {
+    if (k + kAhead < count) {  // the first lines of the part of a row
+      const T* later = y + indices[which == nullptr ? k + kAhead : which[k + kAhead]] * width + begin;
+      for (int64_t i = 0; i < fetched; i += kLine) __builtin_prefetch(later + i, 1);
     }
-    if (indices[j] < begin_row || indices[j] >= end_row) continue;
-    T* __restrict__ to = y + indices[j] * s.width;
-    const T* __restrict__ from = updates + j * s.width;
-    for (int64_t i = begin; i < end; ++i) to[i] += from[i];
+    const int64_t j = which == nullptr ? k : which[k];
+    add_row(y + indices[j] * width + begin, updates + j * width + begin, end - begin);
+  }
+}
+
+// The same for rows begin_row..end_row: of some updates at a time those that fall on them are looked for first, since
+// nobody foretells a branch on an index.
+template <typename T>
+void add_own_rows(const T* updates, const int64_t* indices, T* y, TableShape s, int64_t begin_row, int64_t end_row) {
+  constexpr int64_t kLook = 1024;
+  int32_t own[kLook];
+  for (int64_t first = 0; first < s.count; first += kLook) {
+    const int64_t* here = indices + first;
+    int64_t count = 0;
+    for (int64_t j = 0; j < min_of(kLook, s.count - first); ++j) {
+      own[count] = static_cast<int32_t>(j);
+      count += (here[j] >= begin_row) & (here[j] < end_row);
+    }
+    add_rows(updates + first * s.width, here, own, count, y, s.width, 0, s.width);
   }
 }
 
 template <typename T>
+void add_elements(const T* updates, const int64_t* indices, T* y, int64_t count) {
+  for (int64_t j = 0; j < count; ++j) y[indices[j]] += updates[j];
+}
+
+// Wide rows are shared out by columns, others by rows, whose owner looks through all indices; narrow ones cost no more
+// than that look. However they are shared out, updates are added in the order of the indices.
+template <typename T>
 void scatter_add_of(const void* from, const int64_t* indices, void* to, TableShape s) {
-  // Narrow rows: each thread looks through all indices for its own. However rows are shared out, the order is theirs.
-  const bool small = s.count * s.width <= kSerialWork;
-  const int64_t parts = small                     ? 1
-                        : s.width >= 2 * kColumns ? min_of(num_threads(), s.width / kColumns)
-                                                  : min_of(num_threads(), s.rows);
-  const bool by_columns = !small && s.width >= 2 * kColumns;
+  const bool alone = s.count * s.width <= kSerialWork || s.width < 8;
+  const bool by_columns = !alone && s.width >= 2 * kColumns;
+  const int64_t parts = alone        ? 1
+                        : by_columns ? min_of(num_threads(), s.width / kColumns)
+                                     : min_of(num_threads(), s.rows);
   const int64_t rows_each = ceil_div(s.rows, parts), columns_each = ceil_div(ceil_div(s.width, parts), 16) * 16;
-  parallel(0, s.outer * parts, small ? grain_for(s.count * s.width) : 1, [&](int64_t first, int64_t last) {
+  parallel(0, s.outer * parts, alone ? grain_for(s.count * s.width) : 1, [&](int64_t first, int64_t last) {
     for (int64_t p = first; p < last; ++p) {
       const int64_t o = p / parts, part = p % parts;
       const T* updates = static_cast<const T*>(from) + o * s.count * s.width;
       T* y = static_cast<T*>(to) + o * s.rows * s.width;
-      if (by_columns) {
-        add_rows(updates, indices, y, s, 0, s.rows, part * columns_each, min_of(s.width, (part + 1) * columns_each));
+      if (s.width == 1) {
+        add_elements(updates, indices, y, s.count);
+      } else if (alone || by_columns) {
+        const int64_t begin = part * columns_each, end = min_of(s.width, begin + columns_each);
+        add_rows<T>(updates, indices, nullptr, s.count, y, s.width, min_of(begin, end), end);
       } else {
-        add_rows(updates, indices, y, s, part * rows_each, min_of(s.rows, (part + 1) * rows_each), 0, s.width);
+        add_own_rows(updates, indices, y, s, part * rows_each, min_of(s.rows, (part + 1) * rows_each));
       }
     }
   });

@@ -75,14 +75,40 @@ RANVIER_INLINE void put(T* p, Vec<T> v, int64_t n, bool past_the_caches) {
   store_some(p, v, n);
 }
 
-// memcpy for short pieces whose length is known late: without its call.
-RANVIER_INLINE void copy_short(char* to, const char* from, int64_t bytes) {
-  for (; bytes >= 64; bytes -= 64, to += 64, from += 64) memcpy(to, from, 64);
-  for (; bytes >= 16; bytes -= 16, to += 16, from += 16) memcpy(to, from, 16);
-  for (; bytes >= 4; bytes -= 4, to += 4, from += 4) memcpy(to, from, 4);
-  for (; bytes > 0; --bytes) *to++ = *from++;
+// memcpy for many pieces of one length, looked at once: body(copy) with a copy(to, from) for `bytes` >= 1 that fits. Up to
+// 128 bytes are two moves, which overlap.
+template <int kMove>
+struct CopyTwice {
+  int64_t bytes;
+  RANVIER_INLINE void operator()(char* to, const char* from) const {
+    memcpy(to, from, kMove);
+    memcpy(to + bytes - kMove, from + bytes - kMove, kMove);
+  }
+};
+struct CopyBlocks {
+  int64_t bytes;
+  RANVIER_INLINE void operator()(char* to, const char* from) const {
+    for (int64_t i = 0; i + 64 < bytes; i += 64) memcpy(to + i, from + i, 64);
+    memcpy(to + bytes - 64, from + bytes - 64, 64);
+  }
+};
+struct CopyAtOnce {
+  int64_t bytes;
+  RANVIER_INLINE void operator()(char* to, const char* from) const { memcpy(to, from, static_cast<size_t>(bytes)); }
+};
+
+template <typename Body>
+RANVIER_INLINE void with_copy_of(int64_t bytes, const Body& body) {
+  if (bytes > 1024) return body(CopyAtOnce{bytes});
+  if (bytes > 128) return body(CopyBlocks{bytes});
+  if (bytes >= 64) return body(CopyTwice<64>{bytes});
+  if (bytes >= 32) return body(CopyTwice<32>{bytes});
+  if (bytes >= 16) return body(CopyTwice<16>{bytes});
+  if (bytes >= 8) return body(CopyTwice<8>{bytes});
+  if (bytes >= 4) return body(CopyTwice<4>{bytes});
+  if (bytes >= 2) return body(CopyTwice<2>{bytes});
+  body(CopyTwice<1>{bytes});
 }
-constexpr int64_t kShortBytes = 1024;
 
 // body(i, lanes) for the vectors of n elements: whole ones in a loop that knows it, then what is left. (Masks made anew
 // for each vector cost more than what is computed.)
