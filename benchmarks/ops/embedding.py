@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import ranvier as rv
+from ranvier import _core
 from ranvier.bench import OpBench, dtype, torch
 
 SHAPES = (
@@ -37,10 +38,8 @@ def prepare_gradient(vocabulary: int, width: int, count: int) -> dict[str, Any]:
     """The gradient of the table: zeros, and the rows that flowed back added to it."""
     indices, _ = arrays(vocabulary, width, count)
     dy = np.random.default_rng(1).normal(size=(count, width)).astype(dtype())
-    places, gradient = rv.Tensor(indices), rv.Tensor(dy)
-    contenders: dict[str, Any] = {
-        "ranvier": lambda: rv.ops.scatter_add(rv.ops.zeros((vocabulary, width), gradient.dtype), places, gradient)
-    }
+    places, gradient = _core.Array.from_numpy(indices), _core.Array.from_numpy(dy)
+    contenders: dict[str, Any] = {"ranvier": lambda: _core.embedding_backward(places, gradient, vocabulary)}
     if torch is not None:
         there, theirs = torch.from_numpy(indices), torch.from_numpy(dy)
         contenders["torch"] = lambda: torch.zeros(vocabulary, width, dtype=theirs.dtype).index_add_(0, there, theirs)

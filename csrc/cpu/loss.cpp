@@ -146,9 +146,34 @@ RANVIER_INLINE Vec<T> slope(Vec<T> e, T delta) {
   return select(e > zero, limit, select(e < zero, -limit, e));  // 0 at 0, NaN for NaN
 }
 
+// Rows of one element, whose loss and slope are those of the element: many rows a vector.
+template <typename T, Regression kKind>
+void regression_elements(T delta, const T* labels, const T* predictions, T* losses, int64_t rows) {
+  parallel(0, rows, grain_for(1), [&](int64_t begin, int64_t end) {
+    each_vector<T>(end - begin, [&](int64_t at, int64_t left) RANVIER_INLINED {
+      const int64_t i = begin + at;
+      const Vec<T> e = load_some(predictions + i, left) - load_some(labels + i, left);
+      store_some(losses + i, penalty<T, kKind>(e, delta), left);
+    });
+  });
+}
+
+template <typename T, Regression kKind>
+void regression_element_slopes(T delta, const T* labels, const T* predictions, const T* dy, T* dpredictions,
+                               int64_t rows) {
+  parallel(0, rows, grain_for(1), [&](int64_t begin, int64_t end) {
+    each_vector<T>(end - begin, [&](int64_t at, int64_t left) RANVIER_INLINED {
+      const int64_t i = begin + at;
+      const Vec<T> e = load_some(predictions + i, left) - load_some(labels + i, left);
+      store_some(dpredictions + i, load_some(dy + i, left) * slope<T, kKind>(e, delta), left);
+    });
+  });
+}
+
 template <typename T, Regression kKind>
 void regression_rows(T delta, const T* labels, const T* predictions, T* losses, LossShape shape) {
   const int64_t n = shape.columns;
+  if (n == 1) return regression_elements<T, kKind>(delta, labels, predictions, losses, shape.rows);
   parallel(0, shape.rows, grain_for(n), [&](int64_t begin, int64_t end) {
     each_group<T>(begin, end, n, [&](int64_t first, int64_t count) {
       Vec<T> parts[kWidth<T>];
@@ -168,6 +193,7 @@ void regression_rows(T delta, const T* labels, const T* predictions, T* losses, 
 template <typename T, Regression kKind>
 void regression_slopes(T delta, const T* labels, const T* predictions, const T* dy, T* dpredictions, LossShape shape) {
   const int64_t n = shape.columns;
+  if (n == 1) return regression_element_slopes<T, kKind>(delta, labels, predictions, dy, dpredictions, shape.rows);
   parallel(0, shape.rows, grain_for(n), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const T *t = labels + r * n, *y = predictions + r * n;

@@ -75,8 +75,8 @@ RANVIER_INLINE void put(T* p, Vec<T> v, int64_t n, bool past_the_caches) {
   store_some(p, v, n);
 }
 
-// memcpy for many pieces of one length, looked at once: body(copy) with a copy(to, from) for `bytes` >= 1 that fits. Up to
-// 128 bytes are two moves, which overlap.
+// memcpy for many pieces of one length, looked at once: body(copy) with a copy(to, from) for `bytes` >= 1 that fits. Up
+// to 128 bytes are two moves, which overlap.
 template <int kMove>
 struct CopyTwice {
   int64_t bytes;

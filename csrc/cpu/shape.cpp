@@ -219,8 +219,8 @@ Way way_of(Block s) {
   const bool crosses = s.from_a == 1 && s.to_b == 1 && s.from_b != 1 && s.from_b != 0;
   const int64_t few = Square<T>::kSide == 0 || kPartialSquares ? kFewLines : kTile - 1;
   Way way{s.from_b == 1 && s.to_b == 1, crosses && s.na > few && s.nb > few, false};
-  way.exchanged = !way.transposes && ((crosses && s.nb <= few && s.nb < s.na) ||
-                                      (s.from_b == -1 && s.nb <= kFlipped && s.nb < s.na));
+  way.exchanged = !way.transposes &&
+                  ((crosses && s.nb <= few && s.nb < s.na) || (s.from_b == -1 && s.nb <= kFlipped && s.nb < s.na));
   return way;
 }
 
@@ -245,8 +245,8 @@ void copy_blocks(const T* from, T* to, Block s, Way way, int64_t count, int64_t 
   }
 }
 
-// `a` is the last axis but one, `b` the last; both are cut into units. Where they are small a unit has many blocks along
-// the axis before them, `c`; the others are walked.
+// `a` is the last axis but one, `b` the last; both are cut into units. Where they are small a unit has many blocks
+// along the axis before them, `c`; the others are walked.
 template <typename T>
 void copy_elements(const void* from_bytes, void* to_bytes, const CopyPlan& plan) {
   const T* from = static_cast<const T*>(from_bytes);

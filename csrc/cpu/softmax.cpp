@@ -117,8 +117,17 @@ void each_rows(const T* a, const T* b, T* out, Rows rows, const Body& body) {
   });
 }
 
+// Rows of one element: 1 or 0, its logarithm, unless x is NaN or infinite.
+template <typename T>
+void alone(const T* x, T* y, T value, Rows rows) {
+  parallel(0, rows.outer * rows.inner, grain_for(1), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) y[i] = value + (x[i] - x[i]);
+  });
+}
+
 template <typename T>
 void forward(const T* x, T* y, Rows rows) {
+  if (rows.columns == 1) return alone(x, y, T(1), rows);
   each_rows<T>(x, nullptr, y, rows,
                [](const T* a, const T*, T* out, int64_t n, int64_t count) { softmax_rows(a, out, n, count); });
 }
@@ -130,6 +139,7 @@ void backward(const T* y, const T* dy, T* dx, Rows rows) {
 
 template <typename T>
 void log_forward(const T* x, T* y, Rows rows) {
+  if (rows.columns == 1) return alone(x, y, T(0), rows);
   each_rows<T>(x, nullptr, y, rows,
                [](const T* a, const T*, T* out, int64_t n, int64_t count) { log_softmax_rows(a, out, n, count); });
 }

@@ -124,7 +124,7 @@ template <typename From, typename To>
 void cast_loop(const void* x, void* y, int64_t n) {
   const From* from = static_cast<const From*>(x);
   To* to = static_cast<To*>(y);
-  parallel(0, n, kElementGrain, [&](int64_t begin, int64_t end) {
+  parallel(0, n, element_grain(n), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) to[i] = Into<To>::from(plain(from[i]));
   });
 }

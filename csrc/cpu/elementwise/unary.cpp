@@ -11,17 +11,19 @@ template <typename T, typename R, typename Op>
 RANVIER_INLINE void unary_loop(const void* x, void* y, int64_t n, const Op& op) {
   const T* p = static_cast<const T*>(x);
   R* r = static_cast<R*>(y);
-  parallel(0, n, kElementGrain, [&](int64_t begin, int64_t end) {
+  parallel(0, n, element_grain(n), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) r[i] = op(p[i]);
   });
 }
 
+constexpr int64_t kDearGrain = 4096;  // of functions that cost some dozens of instructions
+
 // The tail goes through the same vector code, so that an element's value does not depend on its place.
 template <typename T, typename Op>
-RANVIER_INLINE void vector_loop(const void* x, void* y, int64_t n, const Op& op) {
+RANVIER_INLINE void vector_loop(const void* x, void* y, int64_t n, const Op& op, int64_t grain = kDearGrain) {
   const T* p = static_cast<const T*>(x);
   T* r = static_cast<T*>(y);
-  parallel(0, n, kElementGrain / 4, [&](int64_t begin, int64_t end) {
+  parallel(0, n, grain, [&](int64_t begin, int64_t end) {
     int64_t i = begin;
     for (; i + kWidth<T> <= end; i += kWidth<T>) store<T>(r + i, op(load(p + i)));
     if (i < end) store_partial<T>(r + i, op(load_partial(p + i, end - i)), end - i);
@@ -54,10 +56,13 @@ void floating_unary(UnaryOp op, const void* x, void* y, int64_t n) {
     case UnaryOp::Square: return unary_loop<T, T>(x, y, n, [](T v) { return v * v; });
     case UnaryOp::Absolute: return unary_loop<T, T>(x, y, n, [](T v) { return T(fabs(v)); });
     case UnaryOp::Sign:  // 0 for both zeros, NaN for NaN
-      return vector_loop<T>(x, y, n, [](Vec<T> v) {
-        const Vec<T> positive = select(v > T(0), broadcast<T>(1), v);
-        return select(v < T(0), broadcast<T>(-1), select(v == T(0), Vec<T>{}, positive));
-      });
+      return vector_loop<T>(
+          x, y, n,
+          [](Vec<T> v) {
+            const Vec<T> positive = select(v > T(0), broadcast<T>(1), v);
+            return select(v < T(0), broadcast<T>(-1), select(v == T(0), Vec<T>{}, positive));
+          },
+          element_grain(n));
     case UnaryOp::IsNan: return unary_loop<T, bool>(x, y, n, [](T v) { return v != v; });
     case UnaryOp::IsFinite: return unary_loop<T, bool>(x, y, n, [](T v) { return fabs(v) < T(INFINITY); });
     default: return unary_loop<T, bool>(x, y, n, [](T v) { return v == 0; });
@@ -74,7 +79,7 @@ void clip_backward(const void* x, const void* dy, T low, T high, void* dx, int64
   const T* p = static_cast<const T*>(x);
   const T* d = static_cast<const T*>(dy);
   T* r = static_cast<T*>(dx);
-  parallel(0, n, kElementGrain, [&](int64_t begin, int64_t end) {
+  parallel(0, n, element_grain(n), [&](int64_t begin, int64_t end) {
     each_vector<T>(end - begin, [&](int64_t at, int64_t left) RANVIER_INLINED {
       const int64_t i = begin + at;
       const Vec<T> v = load_some(p + i, left), gradient = ahead(load_some(d + i, left));

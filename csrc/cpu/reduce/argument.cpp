@@ -23,41 +23,12 @@ struct ExtremeOf<T, false> {
 template <typename T>
 constexpr bool kFloating = T(0.5) != T(0);
 
-// --- rows of adjacent elements: floating ones by their extreme, then the first place that holds it --------------
-
-constexpr int64_t kSearch = 64;  // elements looked at together
-
 template <typename T>
 RANVIER_INLINE bool same_value(T a, T b) {
   return a == b || (a != a && b != b);
 }
 
-template <typename T, bool kLargest>
-int64_t place_in_row(const T* row, int64_t n) {
-  int64_t place = 0;
-  if constexpr (kFloating<T>) {
-    typedef typename ExtremeOf<T, kLargest>::Op Op;
-    T extreme;
-    if (n > kChunk) {  // in the first chunk with this extreme
-      const T* partial = reduce_chunks<T, Op>(row, n);
-      extreme = join_chunks<T, Op>(partial, n);
-      int64_t lane = 0;
-      while (!same_value(partial[lane], extreme)) ++lane;
-      place = lane / kWidth<T> * kChunk;
-    } else {
-      extreme = join_lanes<T, Op>(reduce_tree<T, Op>(row, n));
-    }
-    const bool is_nan = extreme != extreme;
-    int32_t hits = 0;  // counted, not tested one by one: the count is a vector
-    for (; hits == 0 && !is_nan && place + kSearch <= n; place += hits == 0 ? kSearch : 0) {
-      for (int64_t i = 0; i < kSearch; ++i) hits += row[place + i] == extreme;
-    }
-    while (is_nan ? row[place] == row[place] : row[place] != extreme) ++place;
-  } else {
-    for (int64_t c = 1; c < n; ++c) place = beats<T, kLargest>(row[c], row[place]) ? c : place;
-  }
-  return place;
-}
+// --- rows of adjacent elements: floating ones by the first block that holds their extreme, which alone is searched --
 
 constexpr int64_t kShortRow = 256;  // short enough to be searched to its end
 
@@ -92,16 +63,111 @@ void places_in_short_rows(const T* x, int32_t* y, int64_t n, int64_t count) {
   for (int64_t r = 0; r < count; ++r) y[r] = static_cast<int32_t>(found[r]);
 }
 
+template <typename T>
+constexpr int64_t kLook = 16 * kWidth<T>;  // elements of a block
+
+// Lane by lane the extreme of a row, and in `at` the number of the first block that has it.
+template <typename T, bool kLargest>
+RANVIER_INLINE Vec<T> extreme_and_block(const T* row, int64_t n, Vec<T>& at) {
+  typedef typename ExtremeOf<T, kLargest>::Op Op;
+  Vec<T> best = broadcast(Op::kNeutral), number{};
+  at = number;
+  for (int64_t i = 0; i < n; i += kLook<T>) {
+    const Vec<T> here =
+        n - i >= kLook<T> ? reduce_block<T, Op>(row + i, kLook<T>) : reduce_block<T, Op>(row + i, n - i);
+    const IntVec<T> better = ~(kLargest ? here <= best : here >= best) & (best == best);
+    best = select(better, here, best);
+    at = select(better, number, at);
+    number += T(1);
+  }
+  return best;
+}
+
+// The extremes of 1 <= count <= width rows, and their places.
+template <typename T, bool kLargest>
+void extremes_in_rows(const T* x, int64_t n, int64_t count, T* extremes, int64_t* places) {
+  typedef typename ExtremeOf<T, kLargest>::Op Op;
+  const auto least = [](Vec<T> a, Vec<T> b) RANVIER_INLINED { return select(b < a, b, a); };
+  const Vec<T> numbers = lane_numbers<T>(), none = broadcast<T>(1 << 25);
+  T blocks[kWidth<T>], found[kWidth<T>];
+  Vec<T> best[kWidth<T>], at[kWidth<T>];
+  for (int64_t r = 0; r < kWidth<T>; ++r) best[r] = at[r] = broadcast(Op::kNeutral);
+  for (int64_t r = 0; r < count; ++r) best[r] = extreme_and_block<T, kLargest>(x + r * n, n, at[r]);
+  store(extremes, join_each<T>(best, [](Vec<T> a, Vec<T> b) RANVIER_INLINED { return Op::join_all(a, b); }));
+  for (int64_t r = 0; r < count; ++r) {  // NaNs are hits: where one is, the extreme is NaN
+    at[r] = select((best[r] == broadcast(extremes[r])) | (best[r] != best[r]), at[r], none);
+  }
+  store(blocks, join_each<T>(at, least));
+  for (int64_t r = 0; r < count; ++r) {
+    const int64_t first = static_cast<int64_t>(blocks[r]) * kLook<T>;
+    const T* block = x + r * n + first;
+    const Vec<T> extreme = broadcast(extremes[r]);
+    Vec<T> place = none;
+    each_vector<T>(min_of(kLook<T>, n - first), [&](int64_t i, int64_t left) RANVIER_INLINED {
+      const Vec<T> here = left == kWidth<T> ? load(block + i) : load_padded<T>(block + i, left, Op::kNeutral);
+      place = least(place, select((here == extreme) | (here != here), numbers + T(i), none));
+    });
+    at[r] = place;
+  }
+  store(found, join_each<T>(at, least));
+  for (int64_t r = 0; r < count; ++r) {
+    places[r] = static_cast<int64_t>(blocks[r]) * kLook<T> + static_cast<int64_t>(found[r]);
+  }
+}
+
+// A long row in chunks, the later ones of which win where they are better.
+template <typename T, bool kLargest>
+int64_t place_in_long_row(const T* row, int64_t n) {
+  struct Best {
+    T value;
+    int64_t place;
+  };
+  const int64_t chunks = ceil_div(n, kChunk);
+  Best* best = static_cast<Best*>(thread_scratch(kScratchA, sizeof(Best) * static_cast<uint64_t>(chunks)));
+  parallel(0, chunks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      T values[kWidth<T>];
+      int64_t places[kWidth<T>];
+      extremes_in_rows<T, kLargest>(row + c * kChunk, min_of(kChunk, n - c * kChunk), 1, values, places);
+      best[c] = {values[0], c * kChunk + places[0]};
+    }
+  });
+  Best first = best[0];
+  for (int64_t c = 1; c < chunks; ++c) {
+    if (beats<T, kLargest>(best[c].value, first.value)) first = best[c];
+  }
+  return first.place;
+}
+
 template <typename T, bool kLargest>
 void places_in_rows(const T* x, int32_t* y, int64_t n, int64_t rows) {
+  if constexpr (kFloating<T>) {
+    if (n > kChunk && (rows < 16 || n > (1 << 24))) {
+      for (int64_t r = 0; r < rows; ++r) y[r] = static_cast<int32_t>(place_in_long_row<T, kLargest>(x + r * n, n));
+      return;
+    }
+  }
   parallel(0, rows, grain_for(n), [&](int64_t begin, int64_t end) {
     if constexpr (kFloating<T>) {
-      for (int64_t r = begin; n <= kShortRow && r < end; r += kWidth<T>) {
-        places_in_short_rows<T, kLargest>(x + r * n, y + r, n, min_of(kWidth<T>, end - r));
+      for (int64_t r = begin; r < end; r += kWidth<T>) {
+        const int64_t count = min_of(kWidth<T>, end - r);
+        if (n <= kShortRow) {
+          places_in_short_rows<T, kLargest>(x + r * n, y + r, n, count);
+          continue;
+        }
+        T values[kWidth<T>];
+        int64_t places[kWidth<T>];
+        extremes_in_rows<T, kLargest>(x + r * n, n, count, values, places);
+        for (int64_t i = 0; i < count; ++i) y[r + i] = static_cast<int32_t>(places[i]);
       }
-      if (n <= kShortRow) return;
+    } else {
+      for (int64_t r = begin; r < end; ++r) {
+        const T* row = x + r * n;
+        int64_t place = 0;
+        for (int64_t c = 1; c < n; ++c) place = beats<T, kLargest>(row[c], row[place]) ? c : place;
+        y[r] = static_cast<int32_t>(place);
+      }
     }
-    for (int64_t r = begin; r < end; ++r) y[r] = static_cast<int32_t>(place_in_row<T, kLargest>(x + r * n, n));
   });
 }
 
