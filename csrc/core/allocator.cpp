@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -20,6 +21,21 @@ namespace ranvier {
 namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+// Blocks of many pages begin at different places of a page. Where two arrays that are read and one that is written all
+// begin at the same, loads wait for stores that only look alike (processors compare the lowest 12 bits first): adding
+// 13 000 floats takes 1.7 us at one place, 1.3 at places 1 KB apart.
+constexpr std::size_t kPage = 4096;
+constexpr std::size_t kPlacedFrom = 4 * kPage;
+constexpr std::size_t kPlaceStep = 17 * kAlignment;
+static_assert(kPlaceStep % kAlignment == 0 && kPlaceStep > kPage / 4 && kPlaceStep < kPage / 2);
+
+bool is_placed(std::size_t size) { return size >= kPlacedFrom && size < kHugePage; }
+
+void free_block(void* pointer, std::size_t size) noexcept {
+  const std::uintptr_t place = is_placed(size) ? reinterpret_cast<std::uintptr_t>(pointer) % kPage : 0;
+  std::free(static_cast<char*>(pointer) - place);
+}
 
 // Size classes: eight steps per power of two, so that at most an eighth of a block is waste.
 std::size_t size_class(std::size_t bytes) {
@@ -57,7 +73,7 @@ class CachingAllocator {
     try {
       blocks_of(size).push_back(pointer);
     } catch (const std::bad_alloc&) {  // no memory to keep it in the list
-      std::free(pointer);
+      free_block(pointer, size);
       stats_.reserved -= static_cast<int64_t>(size);
     }
   }
@@ -94,9 +110,14 @@ class CachingAllocator {
     return pointer;
   }
 
-  static void* system_block(std::size_t size) {
+  void* system_block(std::size_t size) {
     if (size > static_cast<std::size_t>(INT64_MAX)) return nullptr;
     void* pointer = nullptr;
+    if (is_placed(size)) {
+      place_ = (place_ + kPlaceStep) % kPage;
+      if (posix_memalign(&pointer, kPage, size + place_) != 0) return nullptr;
+      return static_cast<char*>(pointer) + place_;
+    }
     const std::size_t alignment = size >= kHugePage ? kHugePage : kAlignment;
     if (posix_memalign(&pointer, alignment, size) != 0) return nullptr;
 #if defined(__linux__)
@@ -116,7 +137,7 @@ class CachingAllocator {
   }
 
   void release(std::vector<void*>& blocks, std::size_t size) {
-    for (void* block : blocks) std::free(block);
+    for (void* block : blocks) free_block(block, size);
     stats_.reserved -= static_cast<int64_t>(size * blocks.size());
     blocks.clear();
   }
@@ -126,6 +147,7 @@ class CachingAllocator {
   std::mutex mutex_;
   std::array<std::vector<void*>, kSmallClasses> small_;
   std::unordered_map<std::size_t, std::vector<void*>> free_;
+  std::size_t place_ = 0;  // in its page, of the block last got from the system
   MemoryStats stats_{};
 };
 

@@ -73,9 +73,15 @@ def test_reductions_of_nothing(device: str) -> None:
 @DEVICES
 def test_the_first_of_several_extremes_and_nans_is_the_place(device: str) -> None:
     rng = np.random.default_rng(0)
-    x = np.round(rng.normal(size=(200, 90)))
+    for shape in (200, 90), (19, 700), (2, 70_000):
+        check_places(device, np.round(rng.normal(size=shape)), rng)
+    check_places(device, np.where(rng.random((5, 900)) < 0.999, -np.inf, -1e30), rng)
+
+
+def check_places(device: str, x: np.ndarray, rng: np.random.Generator) -> None:
+    rare = np.where(rng.random(x.shape) < 2 / x.size, np.nan, x)
     with_nan = np.where(rng.random(x.shape) < 0.03, np.nan, x)
-    for values in (x, with_nan, with_nan.astype(np.float32), x.astype(np.int32)):
+    for values in (x, rare, with_nan, with_nan.astype(np.float32), x.clip(-9, 9).astype(np.int32)):
         for axis in (None, 0, np.int64(1)):
             with rv.device(device):
                 np.testing.assert_array_equal(ops.argmax(values, axis).numpy(), np.argmax(values, axis))

@@ -144,6 +144,7 @@ SPECS = [
         bound=exact,
         gradients=("x",),
         gradient_bound=added(rv.ops.tile, ("x",)),
+        gradient_calls=tile_calls(small=True),
         refused=(Refused(Call({"x": X}, {"repeats": -1}), ValueError, "tile: repeats must not be negative"),),
     ),
     OpSpec(
@@ -152,6 +153,7 @@ SPECS = [
         bound=exact,
         gradients=("x",),
         gradient_bound=added(rv.ops.repeat, ("x",)),
+        gradient_calls=repeat_calls(small=True),
         refused=(
             Refused(Call({"x": X}, {"repeats": -1}), ValueError, "repeat: repeats must be one or 6 numbers"),
             Refused(
@@ -181,6 +183,7 @@ SPECS = [
         bound=exact,
         gradients=("x",),
         gradient_bound=moved,
+        gradient_calls=flip_calls(small=True),
         refused=(Refused(Call({"x": X}, {"axis": 2}), ValueError, "flip: axis 2 is out of range for shape (2, 3)"),),
     ),
     OpSpec(

@@ -44,7 +44,18 @@ def added(op: Callable[..., Any], gradients: tuple[str, ...]) -> Any:
 
 # --- layout --------------------------------------------------------------------------------------------------------
 
-LARGE = ((70, 65), (33, 5, 40), (3, 130, 70), (17, 3, 1, 300), (200, 3, 7), (20_000, 3), (5, 40_000))
+LARGE = (
+    (70, 65),
+    (33, 5, 40),
+    (3, 130, 70),
+    (17, 3, 1, 300),
+    (200, 3, 7),
+    (20_000, 3),
+    (5, 40_000),
+    (900, 11),
+    (4, 90, 13),
+)
+RUNS = ((9_000, 1), (900, 11), (60, 9, 40), (7, 300))  # lines shorter and longer than what is moved at a time
 
 
 @st.composite
@@ -143,15 +154,15 @@ def split_calls(draw: Any) -> Call:
 
 
 @st.composite
-def tile_calls(draw: Any) -> Call:
-    shape = draw(shapes(0, 3, 0, 4))
+def tile_calls(draw: Any, small: bool = False) -> Call:
+    shape = draw(shapes(0, 3, 0, 4) if small else st.one_of(shapes(0, 3, 0, 4), st.sampled_from(RUNS)))
     repeats = draw(st.one_of(st.integers(0, 3), st.lists(st.integers(0, 3), max_size=4).map(tuple)))
     return Call({"x": normal(shape, draw(seeds))}, {"repeats": repeats})
 
 
 @st.composite
-def repeat_calls(draw: Any) -> Call:
-    shape = draw(shapes(0, 3, 0, 4))
+def repeat_calls(draw: Any, small: bool = False) -> Call:
+    shape = draw(shapes(0, 3, 0, 4) if small else st.one_of(shapes(0, 3, 0, 4), st.sampled_from(RUNS)))
     axis = draw(st.sampled_from([None, *range(-len(shape), len(shape))]))
     n = int(np.prod(shape)) if axis is None else shape[axis]
     many = st.lists(st.integers(0, 3), min_size=n, max_size=n).map(tuple)
@@ -170,8 +181,8 @@ def pad_calls(draw: Any) -> Call:
 
 
 @st.composite
-def flip_calls(draw: Any) -> Call:
-    shape = draw(shapes(0, 4, 0, 6))
+def flip_calls(draw: Any, small: bool = False) -> Call:
+    shape = draw(shapes(0, 4, 0, 6) if small else st.one_of(shapes(0, 4, 0, 6), st.sampled_from(RUNS)))
     axes = draw(st.lists(st.integers(0, max(0, len(shape) - 1)), max_size=len(shape), unique=True))
     axis = draw(st.sampled_from([None, tuple(axes), *axes, *(a - len(shape) for a in axes)]))
     return Call({"x": typed(draw, shape)}, {"axis": axis})
