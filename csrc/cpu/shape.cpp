@@ -166,15 +166,15 @@ constexpr int64_t kTile = 16;
 template <typename T>
 RANVIER_INLINE void copy_tile(const T* from, T* to, Block s) {
   constexpr int64_t n = Square<T>::kSide;
-  if constexpr (n == 0) {
-    copy_lines(from, to, s);
-  } else if (s.na == kTile && s.nb == kTile) {
-    for (int64_t i = 0; i < kTile; i += n) {
-      for (int64_t j = 0; j < kTile; j += n) {
-        transpose_square(from + i + j * s.from_b, s.from_b, to + i * s.to_a + j, s.to_a);
+  if constexpr (n > 0) {
+    if (s.na == kTile && s.nb == kTile) {
+      for (int64_t i = 0; i < kTile; i += n) {
+        for (int64_t j = 0; j < kTile; j += n) {
+          transpose_square(from + i + j * s.from_b, s.from_b, to + i * s.to_a + j, s.to_a);
+        }
       }
+      return;
     }
-  } else {
 #if defined(__AVX512F__)
     for (int64_t i = 0; i < s.na; i += n) {
       for (int64_t j = 0; j < s.nb; j += n) {
@@ -182,10 +182,10 @@ RANVIER_INLINE void copy_tile(const T* from, T* to, Block s) {
                        min_of(n, s.nb - j));
       }
     }
-#else
-    copy_lines(from, to, s);
+    return;
 #endif
   }
+  copy_lines(from, to, s);
 }
 
 // Where squares are whole or nothing, the last ones reach back to where they are whole.
