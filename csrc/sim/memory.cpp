@@ -91,6 +91,7 @@ void find_module(Run& run) {
 // The `__shared__` variable that an address lies in; null if it lies in none, or nobody knows their names.
 const SharedVariable* variable_at(Address p) {
   const Memory& m = memory();
+  if (m.variables == nullptr) return nullptr;  // no launch yet
   const std::uint64_t offset = p - m.static_shared.low;
   const auto next = std::upper_bound(m.variables->begin(), m.variables->end(), offset,
                                      [](std::uint64_t at, const SharedVariable& v) { return at < v.begin; });

@@ -1,8 +1,8 @@
-"""Bring your own kernel: C++ from outside the tree in the place of ours (design §10).
+"""Bring your own kernel: C++ or CUDA from outside the tree in the place of ours (design §10).
 
-``ranvier kernel new gemm my_gemm/`` writes a small project, ``ranvier kernel test my_gemm/`` builds it and runs the
-op's own spec on it, ``ranvier kernel bench my_gemm/`` measures it beside ours and the peers', and ``use`` trains with
-it.
+``ranvier kernel new gemm my_gemm/`` writes a small project (with ``--device sim`` a kernel.cu for the simulator),
+``ranvier kernel test my_gemm/`` builds it and runs the op's own spec on it, ``ranvier kernel bench my_gemm/`` measures
+it beside ours and the peers', and ``use`` trains with it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ __all__ = ["Project", "build", "new", "reset", "use", "used"]
 def use(project: str | os.PathLike[str]) -> str:
     """Puts the kernels of a project folder (built if need be) or of a shared library into the table.
 
-    From then on every op of that family calls them, on every instruction set, in eager and replayed steps; later ones
-    stand on top of earlier ones. Kernels that call each other inside C++ (``lstm`` its products, say) still call
-    ours. Returns the family. Raises ValueError for a library that is none of ours or was built for another version,
-    RuntimeError with the compiler's words where the build fails.
+    From then on every op of that family calls them, in eager and replayed steps: those of a kernel.cpp on the CPU, on
+    every instruction set, those of a kernel.cu on device ``sim``. Later ones stand on top of earlier ones. Kernels that
+    call each other inside C++ (``lstm`` its products, say) still call ours. Returns the family. Raises ValueError for a
+    library that is none of ours or was built for another version, RuntimeError with the compiler's words where the
+    build fails.
 
     >>> import ranvier as rv
     >>> rv.kernels.used()
