@@ -85,6 +85,25 @@ def test_registers_spare_shared_reads() -> None:
     assert shared_lanes("register square") / products == 1 / 4
 
 
+def test_upper_half_of_the_ladder() -> None:
+    """One block of 8 warps computes 128 x 128 elements in 16 tiles of depth 8, or 8 of depth 16."""
+
+    def total(step: str, what: str, space: str, access: str) -> int:
+        return sum(getattr(line, what) for line in lines(step, 128) if (line.space, line.access) == (space, access))
+
+    # A warp reads 16 rows of 8 floats of A, a sector each, and a row of 128 of B, 16 sectors; each tile, both.
+    for step in ("wide loads", "warp tiles"):
+        assert total(step, "requests", "global", "read") == 16 * 2 * 8
+        assert total(step, "sectors", "global", "read") == 16 * 2 * 8 * 16
+        assert total(step, "requests", "global", "write") == 8 * 8 * 2  # 8 rows of 2 float4 for each thread
+    assert total("wide loads", "sectors", "global", "write") == 128 * 32  # every other 16 bytes: half of each sector
+    assert total("warp tiles", "sectors", "global", "write") == 128 * 16  # 8 rows of 64 bytes
+    assert total("warp tiles", "requests", "block", "__syncthreads") == 16 * 2 * 8
+    assert total("double buffers", "requests", "block", "__syncthreads") == 8 * 8  # one a tile, of twice the depth
+    reads = [line for line in lines("tensor cores", 128) if (line.space, line.access) == ("shared", "read")]
+    assert all(line.wavefronts_per_request == 1 for line in reads)  # the padding that its comment counts
+
+
 def test_trace_prints_a_table() -> None:
     with rv.sim.trace() as seen:
         gemm("naive", np.ones((32, 8), np.float32), np.ones((8, 8), np.float32))
