@@ -6,6 +6,7 @@
 #include <sched.h>
 #endif
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -40,28 +41,47 @@ inline void pause_briefly() {
 #endif
 }
 
-// One range in flight. Chunks are claimed with an atomic counter, the caller helps.
+// Chunks that one thread claims first, with an atomic counter.
+struct alignas(64) Share {
+  std::atomic<int64_t> next{0};
+  int64_t end = 0;
+};
+
+// One range in flight. Each thread has a share of its chunks, the same in the next call over as many, which then finds
+// in the thread's own cache what this one left there; whoever has finished helps the others.
 struct Job {
   RangeBody body = nullptr;
   void* context = nullptr;
-  int64_t begin = 0;
-  int64_t end = 0;
+  int64_t shares = 1;
   int64_t chunk = 1;
-  std::atomic<int64_t> next{0};
+  std::array<Share, kMaxThreads> share;
   std::mutex failure_mutex;
   std::exception_ptr failure;  // the first exception of a chunk (out of memory), rethrown on the caller
 
-  void work() noexcept {
+  void divide(int64_t begin, int64_t end, int64_t threads) {
+    const int64_t chunks = (end - begin + chunk - 1) / chunk;
+    shares = threads;
+    for (int64_t i = 0; i < shares; ++i) {
+      share[i].next.store(begin + chunks * i / shares * chunk, std::memory_order_relaxed);
+      share[i].end = i + 1 < shares ? begin + chunks * (i + 1) / shares * chunk : end;
+    }
+  }
+
+  void work(int64_t thread) noexcept {
     try {
-      for (;;) {
-        const int64_t from = next.fetch_add(chunk, std::memory_order_relaxed);
-        if (from >= end) return;
-        body(from, from + chunk < end ? from + chunk : end, context);
-      }
+      for (int64_t i = 0; i < shares; ++i) finish(share[(thread + i) % shares]);
     } catch (...) {
-      next.store(end, std::memory_order_relaxed);
+      for (int64_t i = 0; i < shares; ++i) share[i].next.store(share[i].end, std::memory_order_relaxed);
       std::lock_guard<std::mutex> lock(failure_mutex);
       if (!failure) failure = std::current_exception();
+    }
+  }
+
+  void finish(Share& own) const {
+    while (own.next.load(std::memory_order_relaxed) < own.end) {
+      const int64_t from = own.next.fetch_add(chunk, std::memory_order_relaxed);
+      if (from >= own.end) return;
+      body(from, from + chunk < own.end ? from + chunk : own.end, context);
     }
   }
 };
@@ -88,7 +108,7 @@ class Pool {
     if (sched_getaffinity(0, sizeof(allowed_), &allowed_) != 0) CPU_ZERO(&allowed_);
 #endif
     try {
-      for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { worker_loop(); });
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { worker_loop(i); });
     } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch)
       // The system gives no more threads: work with those that there are.
     }
@@ -104,13 +124,11 @@ class Pool {
   void run(int64_t begin, int64_t end, int64_t chunk, RangeBody body, void* context) {
     job_.body = body;
     job_.context = context;
-    job_.begin = begin;
-    job_.end = end;
     job_.chunk = chunk;
-    job_.next.store(begin, std::memory_order_relaxed);
+    job_.divide(begin, end, static_cast<int64_t>(workers_.size()) + 1);
     publish(kOpen);
     t_inside_parallel = true;
-    job_.work();
+    job_.work(0);
     t_inside_parallel = false;
     state_.fetch_and(~kOpen, std::memory_order_acq_rel);
     for (int i = 0; number_inside(state_.load(std::memory_order_acquire)) > 0; ++i) {
@@ -152,14 +170,14 @@ class Pool {
 #endif
   }
 
-  void worker_loop() {
+  void worker_loop(int64_t thread) {
     t_inside_parallel = true;  // whatever runs here is nested
     uint64_t seen = 0;
     for (;;) {
       seen = wait_for_work(seen);
       if (stopping_.load()) return;
       if (!enter(seen)) continue;
-      job_.work();
+      job_.work(thread);
       state_.fetch_sub(kInside, std::memory_order_release);
     }
   }

@@ -204,7 +204,7 @@ void copy_tiles(const T* from, T* to, Block s) {
 }
 
 constexpr int64_t kFewLines = 4;  // of which tiles would be made of shreds: the channels of an image
-constexpr int64_t kFlipped = 16;  // elements of lines that are read backwards one by one
+constexpr int64_t kFlipped = 8;   // elements of lines that are read backwards one by one
 constexpr int64_t kUnit = 16384;  // elements that a thread copies at a time
 
 // How the last two axes are copied.
