@@ -18,14 +18,27 @@ auto step_of(const char* op, const Steps& ladder, int step) {
   return ladder.steps[step].run;
 }
 
-enum class On { Cpu, Sim, Both };
+bool has_gpu_ladder(const Array& array) {
+  return array.device().kind == DeviceKind::Sim || array.device().kind == DeviceKind::Cuda;
+}
+
+const CudaLadders& ladders_for(const Array& array) {
+  return array.device().kind == DeviceKind::Cuda ? gpu::ladders() : sim_ladders();
+}
+
+void* stream_for(const Array& array) {
+  if (array.device().kind != DeviceKind::Cuda) return nullptr;
+  return reinterpret_cast<void*>(gpu::current_stream(array.device().index));
+}
+
+enum class On { Cpu, Gpu, Both };  // the simulator counts as a GPU
 
 void check_input(const char* op, const char* name, const Array& array, int rank, On on = On::Cpu) {
   check_dtype(op, name, array, DType::Float32);
   check_rank(op, name, array, rank);
-  if (on != On::Cpu && array.device().kind == DeviceKind::Sim) return;
-  if (on == On::Sim || array.device().kind != DeviceKind::Cpu) {
-    throw DeviceError(message(op, ": ", name, " must be on ", on == On::Sim ? "sim" : "the cpu", " but is on ",
+  if (on != On::Cpu && has_gpu_ladder(array)) return;
+  if (on == On::Gpu || array.device().kind != DeviceKind::Cpu) {
+    throw DeviceError(message(op, ": ", name, " must be on ", on == On::Gpu ? "sim or cuda" : "the cpu", " but is on ",
                               device_name(array.device())));
   }
 }
@@ -39,11 +52,12 @@ int as_int(const char* op, int64_t size) {
 Array ladder_gemm_on_gpu(int step, const Array& a, const Array& b) {
   Array c = Array::empty({a.shape(0), b.shape(1)}, DType::Float32, a.device());
   for (const Array* array : {&a, &b, static_cast<const Array*>(&c)}) as_int("ladder gemm", array->size());
-  const CudaLadderGemm run_step = step_of("ladder gemm", sim_ladders().gemm, step);
+  const CudaLadderGemm run_step = step_of("ladder gemm", ladders_for(a).gemm, step);
   if (c.size() == 0) return c;
   run("ladder gemm", [=]() mutable {
+    const gpu::OnDevice here(a.device());
     run_step(a.data<float>(), b.data<float>(), c.data<float>(), int(a.shape(0)), int(b.shape(1)), int(a.shape(1)),
-             nullptr);
+             stream_for(a));
   });
   return c;
 }
@@ -55,21 +69,27 @@ Array ladder_of_rows(const char* op, const Steps& steps, int step, const Array& 
   as_int(op, x.size());
   Array y = Array::empty(shape, DType::Float32, x.device());
   if (x.size() == 0) return y;
-  run(op, [=]() mutable { run_step(x.data<float>(), y.data<float>(), int(x.shape(0)), int(x.shape(1)), nullptr); });
+  run(op, [=]() mutable {
+    const gpu::OnDevice here(x.device());
+    run_step(x.data<float>(), y.data<float>(), int(x.shape(0)), int(x.shape(1)), stream_for(x));
+  });
   return y;
 }
 
 Array ladder_transpose(int step, const Array& x) {
-  check_input("ladder transpose", "x", x, 2, On::Sim);
-  return ladder_of_rows("ladder transpose", sim_ladders().transpose, step, x, {x.shape(1), x.shape(0)});
+  check_input("ladder transpose", "x", x, 2, On::Gpu);
+  return ladder_of_rows("ladder transpose", ladders_for(x).transpose, step, x, {x.shape(1), x.shape(0)});
 }
 
 Array ladder_sum(int step, const Array& x) {
-  check_input("ladder sum", "x", x, 1, On::Sim);
-  const CudaLadderSum run_step = step_of("ladder sum", sim_ladders().sum, step);
+  check_input("ladder sum", "x", x, 1, On::Gpu);
+  const CudaLadderSum run_step = step_of("ladder sum", ladders_for(x).sum, step);
   const int count = as_int("ladder sum", x.size());
   Array y = Array::empty({1}, DType::Float32, x.device());
-  run("ladder sum", [=]() mutable { run_step(x.data<float>(), y.data<float>(), count, nullptr); });
+  run("ladder sum", [=]() mutable {
+    const gpu::OnDevice here(x.device());
+    run_step(x.data<float>(), y.data<float>(), count, stream_for(x));
+  });
   return y;
 }
 
@@ -80,7 +100,7 @@ Array ladder_gemm(int step, const Array& a, const Array& b) {
   if (a.shape(1) != b.shape(0)) {
     throw ValueError(message("ladder gemm: a has ", a.shape(1), " columns but b has ", b.shape(0), " rows"));
   }
-  if (a.device().kind == DeviceKind::Sim) return ladder_gemm_on_gpu(step, a, b);
+  if (has_gpu_ladder(a)) return ladder_gemm_on_gpu(step, a, b);
   Array c = Array::zeros({a.shape(0), b.shape(1)}, DType::Float32, a.device());
   dispatch_untyped("ladder gemm", a, [=](const KernelTable& kernels) mutable {
     const LadderGemm run = step_of("ladder gemm", kernels.ladder.gemm, step);
@@ -109,8 +129,8 @@ Array ladder_conv2d(int step, const Array& x, const Array& kernel) {
 
 Array ladder_softmax(int step, const Array& x) {
   check_input("ladder softmax", "x", x, 2, On::Both);
-  if (x.device().kind == DeviceKind::Sim) {
-    return ladder_of_rows("ladder softmax", sim_ladders().softmax, step, x, x.shape());
+  if (has_gpu_ladder(x)) {
+    return ladder_of_rows("ladder softmax", ladders_for(x).softmax, step, x, x.shape());
   }
   Array y = Array::empty_like(x);
   dispatch_untyped("ladder softmax", x, [=](const KernelTable& kernels) mutable {
@@ -144,8 +164,9 @@ std::vector<std::string> names_of(const Steps& ladder) {
 }
 
 py::dict ladder_steps(const std::string& device) {
-  if (device_argument(device).kind == DeviceKind::Sim) {
-    const CudaLadders& ladders = sim_ladders();
+  const DeviceKind kind = device_argument(device).kind;
+  if (kind == DeviceKind::Sim || kind == DeviceKind::Cuda) {
+    const CudaLadders& ladders = kind == DeviceKind::Cuda ? gpu::ladders() : sim_ladders();
     return py::dict("gemm"_a = names_of(ladders.gemm), "sum"_a = names_of(ladders.sum),
                     "softmax"_a = names_of(ladders.softmax), "transpose"_a = names_of(ladders.transpose));
   }

@@ -173,7 +173,7 @@ def test_what_a_ladder_refuses() -> None:
         _core._ladder_sum(0, matrix)
     with pytest.raises(ValueError, match="x must have rank 2"):
         _core._ladder_softmax(0, flat)
-    with pytest.raises(rv.DeviceError, match="x must be on sim but is on cpu"):
+    with pytest.raises(rv.DeviceError, match="x must be on sim or cuda but is on cpu"):
         _core._ladder_transpose(0, _core.Array.from_numpy(np.ones((2, 2), np.float32)))
 
 

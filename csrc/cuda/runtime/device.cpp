@@ -13,6 +13,7 @@ namespace ranvier {
 
 namespace on_cuda {
 extern const KernelTable kernel_table;
+extern const CudaLadders ladders;
 }
 
 namespace gpu {
@@ -61,6 +62,7 @@ bool done(cudaError_t status, const char* tried) {
 }  // namespace
 
 const KernelTable& kernels() { return on_cuda::kernel_table; }
+const CudaLadders& ladders() { return on_cuda::ladders; }
 
 int OnDevice::enter(int device) {
   int outer = 0;

@@ -14,6 +14,7 @@
 
 namespace ranvier {
 
+struct CudaLadders;
 struct KernelTable;
 
 namespace gpu {
@@ -34,6 +35,7 @@ struct DeviceFacts {
 DeviceFacts device_facts(int device);
 
 const KernelTable& kernels();
+const CudaLadders& ladders();
 
 // While one lives, this thread launches on an array's device. Nothing for arrays elsewhere.
 class OnDevice {

@@ -172,4 +172,6 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
 namespace ranvier::on_cuda {
 extern const char kernel_table;
 const char kernel_table = 0;
+extern const char ladders;
+const char ladders = 0;
 }  // namespace ranvier::on_cuda

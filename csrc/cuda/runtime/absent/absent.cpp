@@ -18,6 +18,7 @@ int device_count() { return 0; }
 void require(int device) { refuse(device); }
 DeviceFacts device_facts(int) { refuse(); }
 const KernelTable& kernels() { refuse(); }
+const CudaLadders& ladders() { refuse(); }
 
 int OnDevice::enter(int) { refuse(); }
 void OnDevice::leave(int) noexcept {}
