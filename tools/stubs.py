@@ -15,6 +15,7 @@ STUB = Path(__file__).parent.parent / "python" / "ranvier" / "_core.pyi"
 TYPED = {
     "def __new__(type, *args, **kwargs):": "def __new__(cls, *args: typing.Any, **kwargs: typing.Any) -> typing.Any:",
     "def __call__(self, *args, **kwargs):": "def __call__(self, *a: typing.Any, **k: typing.Any) -> typing.Any:",
+    "def __getitem__(self, key):": "def __getitem__(self, key: typing.Any) -> typing.Any:",
     "def __get__(self, instance, owner = None):": "def __get__(self, obj: typing.Any, t: typing.Any) -> typing.Any:",
 }
 

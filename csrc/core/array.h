@@ -9,10 +9,11 @@
 
 #include "core/device.h"
 #include "core/dtype.h"
+#include "core/sizes.h"
 
 namespace ranvier {
 
-using Shape = std::vector<int64_t>;
+using Shape = Sizes;
 
 std::string shape_text(const Shape& shape);  // "64x28x28x1"; "scalar" for ()
 

@@ -1,9 +1,22 @@
 #include "core/device.h"
 
+#include <atomic>
+#include <utility>
+
 #include "core/error.h"
 #include "cuda/runtime/runtime.h"
 
 namespace ranvier {
+namespace {
+
+std::atomic<Device> of_process{Device{}};
+thread_local std::optional<Device> of_thread;
+
+}  // namespace
+
+Device default_device() { return of_thread ? *of_thread : of_process.load(std::memory_order_relaxed); }
+void set_default_device(Device device) { of_process = device; }
+std::optional<Device> set_thread_device(std::optional<Device> device) { return std::exchange(of_thread, device); }
 
 std::string device_name(Device device) {
   switch (device.kind) {

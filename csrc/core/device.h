@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace ranvier {
@@ -20,5 +21,11 @@ struct Device {
 
 std::string device_name(Device device);            // "cpu", "reference", "cuda:0", "sim"
 Device device_from_name(const std::string& name);  // throws ValueError or DeviceError
+
+// Where new arrays are made unless said otherwise: a thread's own choice, or the process's.
+Device default_device();
+void set_default_device(Device device);
+// Returns the choice before; none: the process's device.
+std::optional<Device> set_thread_device(std::optional<Device> device);
 
 }  // namespace ranvier

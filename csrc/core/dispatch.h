@@ -45,16 +45,21 @@ void call_kernels(const char* op, Device device, Body& body, More... more) {
   }
 }
 
+// Now, and again by each replay where a step is recorded.
+template <typename Body, typename... More>
+void run_kernels(const char* op, Device device, Body& body, More... more) {
+  if (Recording::current() == nullptr) return call_kernels(op, device, body, more...);  // spares moving the body
+  run(op, [op, device, body = std::move(body), more...]() mutable { call_kernels(op, device, body, more...); });
+}
+
 // For ops on float32 and float64.
 template <typename Body>
 void dispatch(const char* op, const Array& array, Body body) {
   const Device device = array.device();
   if (kernels_for(op, device) == nullptr) return;
   switch (array.dtype()) {
-    case DType::Float32:
-      return run(op, [op, device, body = std::move(body)]() mutable { call_kernels(op, device, body, float{}); });
-    case DType::Float64:
-      return run(op, [op, device, body = std::move(body)]() mutable { call_kernels(op, device, body, double{}); });
+    case DType::Float32: return run_kernels(op, device, body, float{});
+    case DType::Float64: return run_kernels(op, device, body, double{});
     default: break;
   }
   throw TypeError(message(op, ": expected float32 or float64 but got ", dtype_name(array.dtype())));
@@ -65,7 +70,7 @@ template <typename Body>
 void dispatch_untyped(const char* op, const Array& array, Body body) {
   const Device device = array.device();
   if (kernels_for(op, device) == nullptr) return;
-  run(op, [op, device, body = std::move(body)]() mutable { call_kernels(op, device, body); });
+  run_kernels(op, device, body);
 }
 
 }  // namespace ranvier

@@ -56,3 +56,10 @@ void bind_softmax(py::module_& m);
 void bind_tape(py::module_& m);
 
 }  // namespace ranvier
+
+namespace pybind11::detail {
+
+template <>
+struct type_caster<ranvier::Sizes> : list_caster<ranvier::Sizes, int64_t> {};
+
+}  // namespace pybind11::detail

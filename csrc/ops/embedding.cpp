@@ -5,6 +5,7 @@
 #include "core/dispatch.h"
 #include "ops/binding.h"
 #include "ops/elementwise.h"
+#include "tape/direct.h"
 
 namespace ranvier {
 
@@ -120,6 +121,9 @@ Array embedding_backward(const Array& indices, const Array& dy, int64_t vocabula
 }  // namespace
 
 void bind_embedding(py::module_& m) {
+  add_direct("embedding", [](direct::IndicesArgument indices, direct::Moved table) {
+    return embedding_forward(indices.array, table.array);
+  });
   m.def("embedding_forward", &embedding_forward, "indices"_a, "table"_a, releases_gil());
   m.def("embedding_backward", &embedding_backward, "indices"_a, "dy"_a, "vocabulary"_a, releases_gil());
 }

@@ -12,7 +12,7 @@
 namespace ranvier {
 namespace {
 
-using Size = std::optional<std::vector<int64_t>>;  // (height, width)
+using Size = std::optional<Sizes>;  // (height, width)
 
 constexpr int64_t kLargestSide = int64_t{1} << 31;  // places are float64, with room for fractions
 

@@ -7,6 +7,7 @@
 #include "core/dispatch.h"
 #include "ops/arguments.h"
 #include "ops/binding.h"
+#include "tape/direct.h"
 
 namespace ranvier {
 namespace {
@@ -109,6 +110,66 @@ Array dropout_forward(const Array& x, double rate, const StreamKey& key, uint64_
   return y;
 }
 
+// --- the direct ways of a Generator's methods -------------------------------------------------------------------
+
+PyTypeObject* state_type = nullptr;
+
+// What a Generator holds. Not while a step is recorded: its draws are made anew by each replay.
+struct Stream {
+  RandomState& state;
+};
+struct StreamOfGenerator {
+  py::object held = {};
+  bool read(PyObject* generator, const direct::Leader& /*leader*/) {
+    static PyObject* const name = PyUnicode_InternFromString("_state");
+    held = py::reinterpret_steal<py::object>(PyObject_GetAttr(generator, name));
+    if (!held) PyErr_Clear();
+    return held && Py_TYPE(held.ptr()) == state_type && Recording::current() == nullptr;
+  }
+  Stream value() const { return {held.cast<RandomState&>()}; }
+};
+
+using Answer = std::optional<Array>;
+
+// Elements of a shape, where they can be counted and asked for; else -1.
+int64_t count_of(const Sizes& shape) {
+  int64_t count = 1;
+  for (const int64_t side : shape) {
+    if (side < 0 || __builtin_mul_overflow(count, side, &count)) return -1;
+  }
+  return default_device().kind == DeviceKind::Cpu && count < (int64_t{1} << 40) ? count : -1;
+}
+
+template <typename Draw>
+Array drawn(RandomState& state, int64_t words, Draw draw) {
+  const PhiloxStream stream = state.reserve(static_cast<uint64_t>(words));
+  std::optional<py::gil_scoped_release> release;
+  if (4 * static_cast<std::size_t>(words) > direct::kLargeBytes) release.emplace();
+  return draw(StreamKey{stream.key, nullptr}, stream.counter);
+}
+
+Answer draw_uniform(Stream stream, const Sizes& shape, double low, double high, const std::string& dtype) {
+  const int64_t count = count_of(shape);
+  if (count < 0) return std::nullopt;
+  return drawn(stream.state, count * (dtype == "float64" ? 2 : 1), [&](const StreamKey& key, uint64_t counter) {
+    return random_uniform(shape, key, counter, low, high, dtype, "cpu");
+  });
+}
+
+Answer draw_normal(Stream stream, const Sizes& shape, double mean, double stddev, const std::string& dtype) {
+  const int64_t count = count_of(shape);
+  if (count < 0) return std::nullopt;
+  return drawn(stream.state, count * (dtype == "float64" ? 2 : 1), [&](const StreamKey& key, uint64_t counter) {
+    return random_normal(shape, key, counter, mean, stddev, false, dtype, "cpu");
+  });
+}
+
+Answer draw_permutation(Stream stream, int64_t n) {
+  if (count_of({n}) < 0) return std::nullopt;
+  return drawn(stream.state, 2 * n,
+               [&](const StreamKey& key, uint64_t counter) { return random_permutation(n, key, counter, "cpu"); });
+}
+
 // --- the state of a generator ---------------------------------------------------------------------------------
 
 // (key, counter) of the next `words` words of the stream, which nobody else will draw. While a step is recorded the
@@ -131,6 +192,13 @@ std::array<uint32_t, 4> philox4x32_block(const std::array<uint32_t, 4>& counter,
 
 }  // namespace
 
+namespace direct {
+
+template <>
+struct ReaderOf<Stream> : StreamOfGenerator {};
+
+}  // namespace direct
+
 void bind_random(py::module_& m) {
   const py::class_<Draw, std::shared_ptr<Draw>> draw(
       m, "_Draw", "A place in a stream that changes when a recorded step runs again.");
@@ -145,6 +213,10 @@ void bind_random(py::module_& m) {
           },
           "key"_a, "counter"_a)
       .def("reserve", &reserve, "words"_a);
+  state_type = reinterpret_cast<PyTypeObject*>(py::type::of<RandomState>().ptr());
+  add_direct("random_uniform", &draw_uniform);
+  add_direct("random_normal", &draw_normal);
+  add_direct("random_permutation", &draw_permutation);
   m.def("_philox4x32", &philox4x32_block, "counter"_a, "key"_a);
   m.def("random_uniform", &random_uniform, "shape"_a, "key"_a, "counter"_a, "low"_a = 0.0, "high"_a = 1.0,
         "dtype"_a = "float32", "device"_a = "cpu", releases_gil());

@@ -10,7 +10,7 @@
 namespace ranvier {
 namespace {
 
-using Axes = std::optional<std::vector<int64_t>>;  // absent: all of them
+using Axes = std::optional<Sizes>;  // absent: all of them
 
 std::vector<bool> marked_axes(const char* op, const Array& x, const Axes& axes) {
   std::vector<bool> marked(x.rank(), !axes.has_value());
@@ -247,7 +247,7 @@ Array logsumexp_forward(const Array& x, const Axes& axes, bool keepdims) {
     });
     return y;
   }
-  std::vector<int64_t> order;
+  Sizes order;
   Rows rows{1, 1, 1};
   for (const bool reduced : {false, true}) {
     for (int i = 0; i < x.rank(); ++i) {

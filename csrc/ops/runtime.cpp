@@ -37,6 +37,15 @@ py::dict build_facts() {
 }  // namespace
 
 void bind_runtime(py::module_& m) {
+  m.def("_default_device", [] { return device_name(default_device()); });
+  m.def("_set_default_device", [](const std::string& name) { set_default_device(device_argument(name)); }, "name"_a);
+  m.def(
+      "_set_thread_device",
+      [](const std::optional<std::string>& name) -> std::optional<std::string> {
+        const auto outer = set_thread_device(name ? std::optional(device_argument(*name)) : std::nullopt);
+        return outer ? std::optional(device_name(*outer)) : std::nullopt;
+      },
+      "name"_a, "Returns the name before.");
   chosen_isa();   // so that a wrong RANVIER_ISA or RANVIER_NUM_THREADS is an ImportError that says so,
   num_threads();  // and no lock of theirs is taken for the first time around a fork
   memory_stats();

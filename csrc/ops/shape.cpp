@@ -13,21 +13,7 @@
 namespace ranvier {
 namespace {
 
-using Sizes = std::vector<int64_t>;
-
-// Strides of an array, for the ranks that are in use without memory from the heap.
-class Strides {
- public:
-  explicit Strides(std::size_t rank) : rank_(rank), more_(rank > few_.size() ? rank : 0, 0) {}
-  std::size_t rank() const { return rank_; }
-  int64_t& operator[](std::size_t i) { return rank_ > few_.size() ? more_[i] : few_[i]; }
-  int64_t operator[](std::size_t i) const { return rank_ > few_.size() ? more_[i] : few_[i]; }
-
- private:
-  std::size_t rank_;
-  std::array<int64_t, 8> few_{};
-  Sizes more_;
-};
+using Strides = Sizes;
 
 Strides row_strides(const Shape& shape) {
   Strides strides(shape.size());
@@ -102,15 +88,15 @@ Sizes normalized_order(const Array& x, const std::optional<Sizes>& axes) {
     for (int i = 0; i < rank; ++i) order[i] = rank - 1 - i;
     return order;
   }
-  std::vector<bool> used(rank, false);
+  Sizes used(rank, 0);
   if (static_cast<int64_t>(axes->size()) != rank) {
     throw ValueError(message("transpose: axes ", shape_text(*axes), " must name each of the ", rank, " axes of shape ",
                              shape_text(x.shape()), " once"));
   }
   for (int i = 0; i < rank; ++i) {
     const int axis = normalize_axis("transpose", (*axes)[i], x);
-    if (used[axis]) throw ValueError(message("transpose: axis ", (*axes)[i], " is given twice"));
-    used[axis] = true;
+    if (used[axis] != 0) throw ValueError(message("transpose: axis ", (*axes)[i], " is given twice"));
+    used[axis] = 1;
     order[i] = axis;
   }
   return order;
@@ -175,6 +161,20 @@ Array broadcast_to_forward(const Array& x, const Shape& shape) {
   return y;
 }
 
+namespace {
+
+// Throws unless array i fits beside the first but along one axis. Words are only put together where it does not.
+void check_beside(const Array& first, const Array& x, std::size_t i, int along) {
+  Shape expected = first.shape();
+  if (x.rank() == first.rank()) expected[along] = x.shape(along);
+  if (x.dtype() == first.dtype() && x.device() == first.device() && x.shape() == expected) return;
+  const std::string name = message("x ", i);
+  check_alike("concatenate", {{"x 0", first}, {name.c_str(), x}});
+  check_shape("concatenate", name.c_str(), x, expected);
+}
+
+}  // namespace
+
 Array concatenate_forward(const std::vector<Array>& xs, int64_t axis) {
   if (xs.empty()) throw ValueError("concatenate: needs one array or more");
   const Array& first = xs[0];
@@ -183,11 +183,7 @@ Array concatenate_forward(const std::vector<Array>& xs, int64_t axis) {
   Shape shape = first.shape();
   shape[along] = 0;
   for (std::size_t i = 0; i < xs.size(); ++i) {
-    const std::string name = message("x ", i);
-    check_alike("concatenate", {{"x 0", first}, {name.c_str(), xs[i]}});
-    Shape expected = first.shape();
-    if (xs[i].rank() == first.rank()) expected[along] = xs[i].shape(along);
-    check_shape("concatenate", name.c_str(), xs[i], expected);
+    check_beside(first, xs[i], i, along);
     shape[along] += xs[i].shape(along);
   }
   Array y = Array::empty(shape, first.dtype(), first.device());
@@ -301,6 +297,8 @@ bool take_into(const Array& x, const Array& indices, Array& out) {
   return true;
 }
 
+}  // namespace
+
 Array take_forward(const Array& x, const Array& indices, int64_t axis) {
   check_same_device("take", {{"x", x}, {"indices", indices}});
   const int along = normalize_axis("take", axis, x);
@@ -332,29 +330,7 @@ Array scatter_add_forward(const Array& x, const Array& indices, const Array& upd
   return y;
 }
 
-// One in each dtype, as its bytes.
-struct alignas(8) One {
-  char bytes[8];
-};
-
-template <typename T>
-One bytes_of(T value) {
-  One one{};
-  std::memcpy(one.bytes, &value, sizeof(value));
-  return one;
-}
-
-One one_of(DType dtype) {
-  switch (dtype) {
-    case DType::Float32: return bytes_of(1.0f);
-    case DType::Float64: return bytes_of(1.0);
-    case DType::Float16: return bytes_of(uint16_t(0x3c00));
-    case DType::BFloat16: return bytes_of(uint16_t(0x3f80));
-    case DType::Int32: return bytes_of(int32_t(1));
-    case DType::Int64: return bytes_of(int64_t(1));
-    default: return bytes_of(uint8_t(1));
-  }
-}
+namespace {
 
 Array one_hot_forward(const Array& labels, int64_t num_classes, int64_t axis, const std::string& dtype_name_text) {
   check_integer("one_hot", "x", labels);
@@ -371,7 +347,7 @@ Array one_hot_forward(const Array& labels, int64_t num_classes, int64_t axis, co
   int64_t outer = 1, inner = 1;
   for (int64_t i = 0; i < labels.rank(); ++i) (i < along ? outer : inner) *= labels.shape(static_cast<int>(i));
   const Array wide = as_int64(labels);
-  const One one = one_of(dtype);
+  const Element one = element_of(dtype, 1);
   dispatch_untyped("one_hot", labels, [=](const KernelTable& kernels) mutable {
     kernels.shape.one_hot(wide.data<int64_t>(), y.raw(), outer, num_classes, inner,
                           static_cast<int64_t>(dtype_size(dtype)), one.bytes);
@@ -391,6 +367,7 @@ Array transposed(const Array& x, const Sizes& order) {
 void bind_shape(py::module_& m) {
   m.def("transpose_forward", &transpose_forward, "x"_a, "axes"_a = py::none(), releases_gil());
   add_direct_shape_ops();
+  add_direct_creation();
   m.def("broadcast_to_forward", &broadcast_to_forward, "x"_a, "shape"_a, releases_gil());
   m.def("concatenate_forward", &concatenate_forward, "xs"_a, "axis"_a = -1, releases_gil());
   m.def("slice_forward", &slice_forward, "x"_a, "begins"_a, "steps"_a, "counts"_a, releases_gil());

@@ -30,15 +30,24 @@ struct ShapeKernels {
 };
 
 // x with its axes in another order, copied; x itself where the order moves nothing.
-Array transposed(const Array& x, const std::vector<int64_t>& order);
+Array transposed(const Array& x, const Sizes& order);
 
-Array transpose_forward(const Array& x, const std::optional<std::vector<int64_t>>& axes);
+Array transpose_forward(const Array& x, const std::optional<Sizes>& axes);
 Array broadcast_to_forward(const Array& x, const Shape& shape);
 Array concatenate_forward(const std::vector<Array>& xs, int64_t axis);
-Array slice_forward(const Array& x, const std::vector<int64_t>& begins, const std::vector<int64_t>& steps,
-                    const Shape& counts);
-Array pad_forward(const Array& x, const Array& value, const std::vector<int64_t>& before,
-                  const std::vector<int64_t>& after);
+Array slice_forward(const Array& x, const Sizes& begins, const Sizes& steps, const Shape& counts);
+Array pad_forward(const Array& x, const Array& value, const Sizes& before, const Sizes& after);
+Array take_forward(const Array& x, const Array& indices, int64_t axis);
+Array scatter_add_forward(const Array& x, const Array& indices, const Array& updates, int64_t axis);
+
+// One element of any dtype, as its bytes.
+struct alignas(8) Element {
+  char bytes[8];
+};
+Element element_of(DType dtype, double value);
+Array filled(const Shape& shape, DType dtype, Element value);  // on the CPU
+
 void add_direct_shape_ops();
+void add_direct_creation();
 
 }  // namespace ranvier

@@ -38,7 +38,7 @@ bool is_named(const char* op, const Padding& padding, const char* name) {
 
 // (before, after) of an axis from explicit padding.
 const Sides& explicit_padding(const char* op, const Padding& padding, int axis) {
-  const auto& pairs = std::get<std::vector<std::vector<int64_t>>>(padding);
+  const auto& pairs = std::get<std::vector<Sizes>>(padding);
   if (pairs.size() != 2 || pairs[0].size() != 2 || pairs[1].size() != 2) {
     throw ValueError(message(op, ": explicit padding must be ((top, bottom), (left, right))"));
   }

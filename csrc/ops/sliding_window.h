@@ -6,14 +6,15 @@
 #include <variant>
 #include <vector>
 
+#include "core/sizes.h"
 #include "ops/window.h"
 
 namespace ranvier {
 
-using Sides = std::vector<int64_t>;  // (height, width)
+using Sides = Sizes;  // (height, width)
 
 // "valid", "same" or ((top, bottom), (left, right)).
-using Padding = std::variant<std::string, std::vector<std::vector<int64_t>>>;
+using Padding = std::variant<std::string, std::vector<Sizes>>;
 
 // Checks everything and finds padding and output sizes:
 //   valid     out = floor((size - extent) / stride) + 1

@@ -26,8 +26,8 @@ constexpr std::size_t kMostArguments = 8;
 
 struct Direct {
   std::size_t arity;
-  // False where the arguments are not of the plain kind.
-  std::function<bool(PyObject* const* arguments, Array& result)> call;
+  // A new reference; nullptr without an error where the arguments are not of the plain kind.
+  std::function<PyObject*(PyObject* const* arguments)> call;
 };
 
 void add_direct(const std::string& name, Direct direct);
@@ -35,13 +35,18 @@ const Direct& find_direct(const std::string& name);  // ValueError where there i
 
 namespace direct {
 
-// The first tensor among the arguments (or in a list of them) that is no mask, and how the others are to be taken.
+// The first tensor among the operands (or in a list of them), and how the others are to be taken.
 struct Leader {
-  const Array* array = nullptr;  // nullptr if the direct way is not open to it
+  const Array* array = nullptr;  // none where an op has no operands: it makes arrays from nothing
   bool releases_gil = false;     // for small work is over before another thread could have taken the interpreter
 };
-// Of a floating dtype, unless `any_dtype`.
-Leader leader_of(PyObject* const* arguments, std::size_t count, bool any_dtype);
+constexpr std::size_t kLargeBytes = 128 << 10;  // some ten microseconds, a hundred times what letting go costs
+
+// What a parameter is: one that the leader may be found in, of a floating dtype or of any, or something else.
+enum class Role : uint8_t { Option, Floating, AnyDtype };
+
+// False where the direct way is not open to the operands.
+bool find_leader(PyObject* const* arguments, const Role* roles, std::size_t count, Leader& leader);
 
 // What a parameter of each type accepts.
 struct Operand {  // a tensor, or a number beside one
@@ -57,6 +62,14 @@ struct Mask {  // a tensor of truth values
   Array array = {};
   bool read(PyObject* argument, const Leader& leader);
   MaskArgument value() const { return {array}; }
+};
+struct IndicesArgument {
+  const Array& array;
+};
+struct Indices {  // whole numbers: a tensor of int32 or int64, or a NumPy array
+  Array array = {};
+  bool read(PyObject* argument, const Leader& leader);
+  IndicesArgument value() const { return {array}; }
 };
 struct Moved {  // what a tensor of any dtype holds, for ops without arithmetic
   const Array& array;
@@ -94,6 +107,20 @@ struct Word {  // a str
   bool read(PyObject* argument, const Leader& leader);
   const std::string& value() const { return word; }
 };
+struct MaybeWord {  // or None
+  std::optional<std::string> word = {};
+  bool read(PyObject* argument, const Leader& leader);
+  const std::optional<std::string>& value() const { return word; }
+};
+struct Constant {  // a number of which it matters whether it is whole
+  double number = 0;
+  std::optional<int64_t> integer = {};
+};
+struct ConstantArgument {
+  Constant constant = {};
+  bool read(PyObject* argument, const Leader& leader);
+  const Constant& value() const { return constant; }
+};
 struct MaybeNumber {  // or None
   std::optional<double> number = {};
   bool read(PyObject* argument, const Leader& leader);
@@ -105,14 +132,14 @@ struct Axis {  // an int or None
   std::optional<int64_t> value() const { return axis; }
 };
 struct Integers {  // an int or several
-  std::vector<int64_t> integers = {};
+  Sizes integers = {};
   bool read(PyObject* argument, const Leader& leader);
-  const std::vector<int64_t>& value() const { return integers; }
+  const Sizes& value() const { return integers; }
 };
 struct Axes {  // an int, several, or None
-  std::optional<std::vector<int64_t>> axes = {};
+  std::optional<Sizes> axes = {};
   bool read(PyObject* argument, const Leader& leader);
-  const std::optional<std::vector<int64_t>>& value() const { return axes; }
+  const std::optional<Sizes>& value() const { return axes; }
 };
 
 struct KeyItem {  // of x[...]
@@ -123,6 +150,15 @@ struct Key {
   std::vector<KeyItem> items = {};
   bool read(PyObject* argument, const Leader& leader);
   const std::vector<KeyItem>& value() const { return items; }
+};
+struct Cuts {  // a number of parts, or where they begin
+  std::optional<int64_t> parts = {};
+  Sizes places = {};
+};
+struct CutsArgument {
+  Cuts cuts = {};
+  bool read(PyObject* argument, const Leader& leader);
+  const Cuts& value() const { return cuts; }
 };
 struct Widths {  // a number, a pair, or pairs (before, after)
   std::vector<std::pair<int64_t, int64_t>> pairs = {};
@@ -139,6 +175,14 @@ template <>
 struct ReaderOf<const Array&> : Operand {};
 template <>
 struct ReaderOf<MaskArgument> : Mask {};
+template <>
+struct ReaderOf<IndicesArgument> : Indices {};
+template <>
+struct ReaderOf<const Cuts&> : CutsArgument {};
+template <>
+struct ReaderOf<const Constant&> : ConstantArgument {};
+template <>
+struct ReaderOf<const std::optional<std::string>&> : MaybeWord {};
 template <>
 struct ReaderOf<Moved> : MovedOperand {};
 template <>
@@ -160,25 +204,38 @@ struct ReaderOf<const std::string&> : Word {};
 template <>
 struct ReaderOf<std::optional<int64_t>> : Axis {};
 template <>
-struct ReaderOf<const std::vector<int64_t>&> : Integers {};
+struct ReaderOf<const Sizes&> : Integers {};
 template <>
-struct ReaderOf<const std::optional<std::vector<int64_t>>&> : Axes {};
+struct ReaderOf<const std::optional<Sizes>&> : Axes {};
 
-template <typename... Parameters>
-constexpr bool kMoves = ((std::is_same_v<Parameters, Moved> || std::is_same_v<Parameters, Arrays>) || ...);
+template <typename Parameter>
+constexpr Role kRole = std::is_same_v<Parameter, const Array&>                                 ? Role::Floating
+                       : std::is_same_v<Parameter, Moved> || std::is_same_v<Parameter, Arrays> ? Role::AnyDtype
+                                                                                               : Role::Option;
 
-// A function that gives no Array (std::nullopt) declines.
+// What a function may give back. None: it declines.
+using Parts = std::vector<Array>;
+struct View {  // the same elements: nothing that other threads would wait for
+  std::optional<Array> array;
+};
+inline PyObject* wrapped(Array&& array) { return wrap_array(std::move(array)); }
+inline PyObject* wrapped(std::optional<Array>&& found) { return found ? wrap_array(std::move(*found)) : nullptr; }
+inline PyObject* wrapped(View&& view) { return wrapped(std::move(view.array)); }
+PyObject* wrapped(std::optional<Parts> parts);  // as a list
+
 template <typename Result, typename... Parameters, std::size_t... I>
 Direct made(std::function<Result(Parameters...)> function, std::index_sequence<I...> /*positions*/) {
-  return {sizeof...(Parameters), [function = std::move(function)](PyObject* const* arguments, Array& result) {
-            const Leader leader = leader_of(arguments, sizeof...(Parameters), kMoves<Parameters...>);
+  return {sizeof...(Parameters), [function = std::move(function)](PyObject* const* arguments) -> PyObject* {
+            static constexpr Role roles[] = {kRole<Parameters>...};
+            Leader leader;
             std::tuple<ReaderOf<Parameters>...> read;
-            if (leader.array == nullptr || !(std::get<I>(read).read(arguments[I], leader) && ...)) return false;
+            if (!find_leader(arguments, roles, sizeof...(Parameters), leader)) return nullptr;
+            if (!(std::get<I>(read).read(arguments[I], leader) && ...)) return nullptr;
             std::optional<py::gil_scoped_release> release;
-            if (leader.releases_gil) release.emplace();
-            std::optional<Array> found = function(std::get<I>(read).value()...);
-            if (found) result = std::move(*found);
-            return found.has_value();
+            if (leader.releases_gil && !std::is_same_v<Result, View>) release.emplace();
+            Result found = function(std::get<I>(read).value()...);
+            release.reset();
+            return wrapped(std::move(found));
           }};
 }
 

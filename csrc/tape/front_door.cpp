@@ -84,9 +84,7 @@ bool arrange(const FrontDoorObject& door, PyObject* const* args, std::size_t cou
 PyObject* go_directly(const FrontDoorObject& door, PyObject* const* args, std::size_t count, PyObject* options) {
   Arguments arguments{};
   if (!arrange(door, args, count, options, arguments)) return nullptr;
-  Array result;
-  if (!door.direct->call(arguments.data(), result)) return nullptr;
-  return wrap_array(std::move(result));
+  return door.direct->call(arguments.data());
 }
 
 // The op's function has raised: failed(function, args, options) gives the result, or NotImplemented for no.

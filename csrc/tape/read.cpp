@@ -1,4 +1,7 @@
 // Reading the arguments of a call that goes the direct way.
+#include <cstring>
+
+#include "core/recording.h"
 #include "tape/direct.h"
 
 namespace ranvier {
@@ -12,7 +15,7 @@ bool read_integer(PyObject* argument, int64_t& integer) {
   return overflow == 0;
 }
 
-bool read_integers(PyObject* argument, std::vector<int64_t>& integers) {
+bool read_integers(PyObject* argument, Sizes& integers) {
   const bool list = PyList_CheckExact(argument) != 0;
   if (!list && PyTuple_CheckExact(argument) == 0) {
     integers.resize(1);
@@ -30,31 +33,41 @@ bool read_integers(PyObject* argument, std::vector<int64_t>& integers) {
 
 namespace {
 
-constexpr std::size_t kLargeBytes = 32 << 10;  // some microseconds
-
-void lead(Leader& leader, const Array& array, bool any_dtype, bool& open) {
+// False for a tensor that closes the direct way.
+bool consider(PyObject* argument, Role role, Leader& leader) {
+  if (!is_tensor(argument)) return true;
+  const Array& array = array_of_tensor(argument);
   leader.releases_gil = leader.releases_gil || array.bytes() > kLargeBytes;
-  if (leader.array != nullptr || (array.dtype() == DType::Bool && !any_dtype)) return;
-  const bool fits = any_dtype || array.dtype() == DType::Float32 || array.dtype() == DType::Float64;
-  open = open && fits && array.device().kind == DeviceKind::Cpu;
+  if (role == Role::Option || leader.array != nullptr) return true;
   leader.array = &array;
+  const bool floating = array.dtype() == DType::Float32 || array.dtype() == DType::Float64;
+  return (floating || role == Role::AnyDtype) && array.device().kind == DeviceKind::Cpu;
 }
 
 }  // namespace
 
-Leader leader_of(PyObject* const* arguments, std::size_t count, bool any_dtype) {
-  Leader leader;
-  bool open = true;
+bool find_leader(PyObject* const* arguments, const Role* roles, std::size_t count, Leader& leader) {
+  bool operands = false;
   for (std::size_t i = 0; i < count; ++i) {
-    if (is_tensor(arguments[i])) lead(leader, array_of_tensor(arguments[i]), any_dtype, open);
-    if (i > 0 || !any_dtype || (PyList_CheckExact(arguments[i]) == 0 && PyTuple_CheckExact(arguments[i]) == 0))
+    operands = operands || roles[i] != Role::Option;
+    if (!consider(arguments[i], roles[i], leader)) return false;
+    if (roles[i] != Role::AnyDtype || (PyList_CheckExact(arguments[i]) == 0 && PyTuple_CheckExact(arguments[i]) == 0))
       continue;
     PyObject** items = PySequence_Fast_ITEMS(arguments[i]);
     for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(arguments[i]); ++k) {
-      if (is_tensor(items[k])) lead(leader, array_of_tensor(items[k]), any_dtype, open);
+      if (!consider(items[k], roles[i], leader)) return false;
     }
   }
-  return open ? leader : Leader{};
+  return leader.array != nullptr || !operands;
+}
+
+PyObject* wrapped(std::optional<Parts> parts) {
+  if (!parts) return nullptr;
+  PyObject* list = checked(PyList_New(static_cast<Py_ssize_t>(parts->size())));
+  for (std::size_t i = 0; i < parts->size(); ++i) {
+    PyList_SET_ITEM(list, static_cast<Py_ssize_t>(i), wrap_array(std::move((*parts)[i])));
+  }
+  return list;
 }
 
 bool Operand::read(PyObject* argument, const Leader& leader) {
@@ -78,6 +91,42 @@ bool Mask::read(PyObject* argument, const Leader& leader) {
   if (!is_tensor(argument)) return false;
   array = array_of_tensor(argument);
   return array.dtype() == DType::Bool && array.device() == leader.array->device();
+}
+
+namespace {
+
+// The format of a buffer's elements, where they are whole numbers in this machine's order; else false.
+bool integer_format(const Py_buffer& view, DType& dtype) {
+  const std::string format = view.format == nullptr ? "B" : view.format;
+  if (format != "i" && format != "l" && format != "q") return false;
+  dtype = view.itemsize == 8 ? DType::Int64 : DType::Int32;
+  return true;
+}
+
+// A copy: its owner may write to it while a kernel reads.
+bool read_buffer(PyObject* argument, Array& array) {
+  Py_buffer view;
+  if (PyObject_CheckBuffer(argument) == 0) return false;
+  if (PyObject_GetBuffer(argument, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) != 0) {
+    PyErr_Clear();
+    return false;
+  }
+  DType dtype = DType::Int64;
+  const bool fits = integer_format(view, dtype);
+  if (fits) {
+    array = Array::empty(Shape(view.shape, view.shape + view.ndim), dtype);
+    std::memcpy(array.raw(), view.buf, array.bytes());
+  }
+  PyBuffer_Release(&view);
+  return fits;
+}
+
+}  // namespace
+
+bool Indices::read(PyObject* argument, const Leader& leader) {
+  if (!is_tensor(argument)) return Recording::current() == nullptr && read_buffer(argument, array);
+  array = array_of_tensor(argument);
+  return is_integer(array.dtype()) && array.dtype() != DType::UInt8 && array.device() == leader.array->device();
 }
 
 bool Number::read(PyObject* argument, const Leader& /*leader*/) {
@@ -126,6 +175,27 @@ bool Word::read(PyObject* argument, const Leader& /*leader*/) {
   return true;
 }
 
+bool MaybeWord::read(PyObject* argument, const Leader& leader) {
+  if (argument == Py_None) return true;
+  Word given;
+  if (!given.read(argument, leader)) return false;
+  word = std::move(given.word);
+  return true;
+}
+
+bool ConstantArgument::read(PyObject* argument, const Leader& leader) {
+  Number given;
+  if (!given.read(argument, leader)) return false;
+  constant.number = given.number;
+  if (PyFloat_CheckExact(argument) == 0) read_integer(argument, constant.integer.emplace());
+  return true;
+}
+
+bool CutsArgument::read(PyObject* argument, const Leader& /*leader*/) {
+  if (PyLong_CheckExact(argument) != 0) return read_integer(argument, cuts.parts.emplace());
+  return read_integers(argument, cuts.places);
+}
+
 namespace {
 
 bool read_key_item(PyObject* argument, KeyItem& item) {
@@ -149,7 +219,7 @@ bool read_key_item(PyObject* argument, KeyItem& item) {
 }
 
 bool read_pair(PyObject* argument, std::pair<int64_t, int64_t>& pair) {
-  std::vector<int64_t> numbers;
+  Sizes numbers;
   if (!read_integers(argument, numbers) || numbers.empty() || numbers.size() > 2) return false;
   pair = {numbers.front(), numbers.back()};
   return true;

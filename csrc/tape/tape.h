@@ -77,6 +77,7 @@ struct TapeTypes {
   PyTypeObject* array = nullptr;          // _core.Array
   PyObject* core = nullptr;               // kernels of the CPU
   PyObject* add = nullptr;                // rv.ops.add, once gradients have met
+  PyObject* get_item = nullptr;           // rv.ops.get_item, once a tensor has been indexed
   PyTypeObject* tensor = nullptr;         // rv.Tensor: what results are
   PyObject* reference = nullptr;          // kernels of the reference device
 };
@@ -85,7 +86,9 @@ extern TapeTypes tape_types;
 // Whether ops of this thread are put on the tape.
 extern thread_local bool tape_recording;
 
-inline bool is_tensor(PyObject* object) { return PyObject_TypeCheck(object, tape_types.tensor_base) != 0; }
+inline bool is_tensor(PyObject* object) {
+  return Py_TYPE(object) == tape_types.tensor || PyObject_TypeCheck(object, tape_types.tensor_base) != 0;
+}
 inline bool is_function(PyObject* object) { return PyObject_TypeCheck(object, tape_types.function_base) != 0; }
 inline TensorObject* as_tensor_object(PyObject* object) { return reinterpret_cast<TensorObject*>(object); }
 inline FunctionObject* as_function_object(PyObject* object) { return reinterpret_cast<FunctionObject*>(object); }
@@ -97,7 +100,7 @@ PyObject* array_object_of_tensor(PyObject* tensor);  // borrowed
 
 // A Tensor over an array; with a node, output `index` of it on the tape.
 PyObject* wrap_array(PyObject* array, PyObject* node, Py_ssize_t index);
-PyObject* wrap_array(Array array);
+PyObject* wrap_array(Array&& array);
 
 PyObject* shape_tuple(const Shape& shape);
 std::string name_of_function(PyObject* function);

@@ -152,6 +152,17 @@ PyGetSetDef properties[] = {
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
+// tensor[key]. A slot, which spares Python the search for a method.
+PyObject* tensor_get_item(PyObject* self, PyObject* key) {
+  return guarded([&] {
+    if (tape_types.get_item == nullptr) {
+      tape_types.get_item = py::object(py::module_::import("ranvier.ops").attr("get_item")).release().ptr();
+    }
+    PyObject* const arguments[] = {self, key};  // NOLINT(*-avoid-c-arrays)
+    return PyObject_Vectorcall(tape_types.get_item, arguments, 2, nullptr);
+  });
+}
+
 PyObject* wrap(PyObject* /*module*/, PyObject* array) {
   return guarded([&] {
     array_in(array);
@@ -188,7 +199,7 @@ PyObject* wrap_array(PyObject* array, PyObject* node, Py_ssize_t index) {
   return reinterpret_cast<PyObject*>(tensor);
 }
 
-PyObject* wrap_array(Array array) {
+PyObject* wrap_array(Array&& array) {
   TensorObject* tensor = new_tensor(Py_None, 0);
   tensor->own = std::move(array);
   return reinterpret_cast<PyObject*>(tensor);
@@ -203,6 +214,7 @@ void add_tensor_type(py::module_& m) {
       {Py_tp_dealloc, reinterpret_cast<void*>(tensor_dealloc)},
       {Py_tp_members, members},
       {Py_tp_getset, properties},
+      {Py_mp_subscript, reinterpret_cast<void*>(tensor_get_item)},
       {0, nullptr},
   };
   static PyType_Spec spec = {"ranvier._core.TensorBase", sizeof(TensorObject), 0,

@@ -131,6 +131,10 @@ class TensorBase:
         """
         Create and return a new object.  See help(type) for accurate signature.
         """
+    def __getitem__(self, key: typing.Any) -> typing.Any:
+        """
+        Return self[key].
+        """
 class FunctionBase:
     """
     What rv.autograd.Function is made of: a node of the tape.
@@ -223,6 +227,8 @@ def _cuda_wait_for_stream(device: typing.SupportsInt | typing.SupportsIndex, wai
     ...
 def _cuda_why_not() -> typing.Any:
     ...
+def _default_device() -> str:
+    ...
 def _enable_own_kernels(on: bool) -> None:
     ...
 def _fma_loop(rounds: typing.SupportsInt | typing.SupportsIndex) -> float:
@@ -259,6 +265,8 @@ def _reset_kernels() -> None:
     ...
 def _run_backward(outputs: list, gradients: list, wanted: typing.Any, retain_graph: bool, create_graph: bool) -> list:
     ...
+def _set_default_device(name: str) -> None:
+    ...
 def _set_direct(on: bool) -> None:
     """
     Whether calls of ops may go past their Python functions to the kernels.
@@ -271,6 +279,10 @@ def _set_on_tape(recording: bool) -> bool:
     """
 def _set_tape_types(tensor: type, reference: typing.Any) -> None:
     ...
+def _set_thread_device(name: str | None) -> str | None:
+    """
+    Returns the name before.
+    """
 def _set_winograd(allowed: bool) -> None:
     ...
 def _sim_clear_trace() -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from types import TracebackType
 
 from ranvier import _core
-
-_process_default = "cpu"
-_thread_default = threading.local()
 
 
 def canonical(name: str) -> str:
@@ -23,7 +19,7 @@ def get_device() -> str:
     >>> rv.get_device()
     'cpu'
     """
-    return getattr(_thread_default, "name", _process_default)
+    return _core._default_device()
 
 
 def set_device(name: str) -> None:
@@ -31,8 +27,8 @@ def set_device(name: str) -> None:
 
     Raises ValueError for a name that is no device, DeviceError for one that this build or machine lacks.
     """
-    global _process_default
-    _process_default = _core.Array.empty([0], "float32", name).device  # checks the name; "cuda" is "cuda:0"
+    _core.Array.empty([0], "float32", name)  # whether it is there
+    _core._set_default_device(name)
 
 
 class device:
@@ -49,15 +45,10 @@ class device:
         self._outer: list[str | None] = []
 
     def __enter__(self) -> device:
-        self._outer.append(getattr(_thread_default, "name", None))
-        _thread_default.name = self._name
+        self._outer.append(_core._set_thread_device(self._name))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        outer = self._outer.pop()
-        if outer is None:
-            del _thread_default.name
-        else:
-            _thread_default.name = outer
+        _core._set_thread_device(self._outer.pop())

@@ -16,6 +16,7 @@ import ranvier
 from ranvier import _core
 from ranvier._device import get_device
 from ranvier._kernels import kernels_on
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor, wrap
 
 __all__ = [
@@ -95,10 +96,12 @@ class Generator:
         kernels = kernels_on(get_device())
         return wrap(getattr(kernels, name)(sides, *state, **options, dtype=dtype, device=get_device()))
 
+    @direct("random_uniform")
     def uniform(self, shape: Shape = (), minval: float = 0.0, maxval: float = 1.0, dtype: str = "float32") -> Tensor:
         """Numbers in [minval, maxval), evenly distributed over 2**24 (float64: 2**53) values; see ``uniform``."""
         return self._continuous("random_uniform", shape, dtype, low=float(minval), high=float(maxval))
 
+    @direct("random_normal")
     def normal(self, shape: Shape = (), mean: float = 0.0, stddev: float = 1.0, dtype: str = "float32") -> Tensor:
         """Normally distributed numbers; see ``normal``."""
         return self._continuous("random_normal", shape, dtype, mean=float(mean), stddev=float(stddev))
@@ -131,6 +134,7 @@ class Generator:
         drawn = wrap(kernels_on(get_device()).random_integers(sides, key, counter, low, high, device=get_device()))
         return drawn if dtype == "int64" else ranvier.ops.cast(drawn, dtype)
 
+    @direct("random_permutation")
     def permutation(self, x: Any) -> Tensor:
         """0..x-1 in random order (int64) for an integer, else the rows of ``x`` in random order."""
         if not isinstance(x, (int, np.integer)):

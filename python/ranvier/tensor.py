@@ -47,6 +47,10 @@ class Tensor(_core.TensorBase):
     index: int  # which of the node's outputs this is
     mask: Tensor | None  # which time steps of a sequence count; unset but where a layer sets it
 
+    if TYPE_CHECKING:
+
+        def __getitem__(self, key: Any) -> Tensor: ...
+
     def __init__(
         self, data: Any, dtype: str | None = None, requires_grad: bool = False, device: str | None = None
     ) -> None:
@@ -225,9 +229,6 @@ class Tensor(_core.TensorBase):
         return ranvier.ops.greater_equal(self, other)
 
     __hash__ = object.__hash__  # by identity: == compares elements
-
-    def __getitem__(self, key: Any) -> Tensor:
-        return ranvier.ops.get_item(self, key)
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))

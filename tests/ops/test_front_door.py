@@ -35,6 +35,12 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"pad_width": 1, "constant_values": -0.3},
         {"pad_width": 1, "mode": "constant", "constant_values": 2},
     ],
+    "split": [
+        *({"indices_or_sections": n, "axis": a} for n, a in ((5, 0), (1, 0), (7, -1))),
+        *({"indices_or_sections": n, "axis": 1} for n in ([3], (0, 2, 2), [], (7,), (5, 3), (-2,), (9,))),
+    ],
+    "zeros_like": [{"dtype": "int64"}],
+    "ones_like": [{"dtype": "int64"}, {"dtype": "bool"}],
     "sum_to_shape": [{"shape": n} for n in ((7,), (5, 1), (), (5, 7), [1, 7])],
     "cast": [{"dtype": n} for n in ("float32", "float64", "bfloat16", "float16", "int32", "bool")],
     "get_item": [
@@ -61,6 +67,41 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
 }
 
 
+CREATION: dict[str, list[tuple[Any, ...]]] = {
+    "zeros": [(3,), ((2, 5), "float64"), ([], "int32"), ((0, 3), "bool", "cpu")],
+    "ones": [(3,), ((2, 5), "float64"), ([4, 1], "int64"), ((), "bfloat16"), ((0, 3), "uint8", "cpu")],
+    "full": [
+        (3, 2.5),
+        ((2, 5), 7),
+        ([4], -7, "int64"),
+        (2, float("nan")),
+        (2, True),
+        (3, 2**40),
+        (2, 1e300, "float64"),
+    ],
+    "arange": [(7,), (0,), (2, 9), (9, 2, -3), (2, 2), (5, 1), (1, 6, 2, "int64"), (0.5, 3), (4, None, 1, "float32")],
+}
+MANY = 20_000  # more elements than are copied without letting other threads run
+
+
+def by_index_arguments(name: str, dtype: str) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    rng = np.random.default_rng(0)
+    x = rv.Tensor(rng.normal(size=(5, 7)).astype(dtype))
+    large = rv.Tensor(rng.normal(size=(MANY, 3)).astype(dtype))
+    rows = [np.array([4, 0, -1]), rng.integers(0, 5, (2, 3)).astype(np.int32), np.array(2), np.zeros((0, 2), np.int64)]
+    rows += [row[::2] for row in rows[:2]]  # not one after the other
+    tensors = [rv.Tensor(row) for row in rows]
+    many = rng.integers(0, MANY, MANY)
+    if name == "embedding":
+        used = [rv.Tensor(np.abs(row)) for row in rows]
+        return [((row, table), {}) for row in used for table in (x, rv.ops.cast(x, "int32"))]
+    if name == "take":
+        calls = [((x, row), {"axis": axis}) for row in (*rows, *tensors) for axis in (None, 0, -1)]
+        return [*calls, ((x, [1, 2]), {}), ((x, 1, 1), {}), ((large, many, 0), {}), ((large, rv.Tensor(many)), {})]
+    calls = [((x, row, rv.Tensor(np.ones((*row.shape, 7), dtype))), {}) for row in rows]
+    return [*calls, ((x, rv.Tensor(np.array([6, 6])), rv.ops.ones((5, 2), dtype), -1), {}), ((large, many, large), {})]
+
+
 def arguments(name: str, dtype: str) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
     """Calls of an op that go directly: its operands, and its options by name."""
     rng = np.random.default_rng(0)
@@ -74,6 +115,10 @@ def arguments(name: str, dtype: str) -> list[tuple[tuple[Any, ...], dict[str, An
         return [((a, b), {}) for a, b in ((x, y), (x, row), (row, x), (x, 2), (0.5, x), (x, float("nan")))]
     if name == "where":
         return [((x > 0.5, x, y), {}), ((row > 0, 0), {"x2": x}), ((x > 1, row, 2.5), {})]
+    if name in CREATION:
+        return [(args, {}) for args in CREATION[name]]
+    if name in ("take", "scatter_add", "embedding"):
+        return by_index_arguments(name, dtype)
     if "pool" in name:
         return pool_arguments(name, dtype)
     if name in ("concatenate", "stack"):
@@ -102,8 +147,51 @@ def test_both_ways_give_the_same_bits(name: str, dtype: str) -> None:
     op = getattr(rv.ops, name)
     for args, kwargs in arguments(name, dtype):
         ours, python = op(*args, **kwargs), op.__wrapped__(*args, **kwargs)
-        assert (ours.shape, ours.dtype, ours.requires_grad) == (python.shape, python.dtype, False)
-        np.testing.assert_array_equal(ours.numpy(), python.numpy())
+        both = list(zip(ours, python, strict=True)) if isinstance(python, list) else [(ours, python)]
+        for one, other in both:
+            assert (one.shape, one.dtype, one.requires_grad) == (other.shape, other.dtype, False)
+            np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+@pytest.mark.parametrize(
+    ("draw", "args"),
+    [
+        *(("uniform", a) for a in ((), (5,), ((2, 3), -1, 2), ([7], 0.5, 1.5, "float64"), ((0, 2),), (MANY * 3,))),
+        *(("normal", a) for a in ((), (5,), ((2, 3), -1, 2.5), ([7], 0, 1, "float64"), ((0, 2),), (MANY * 3,))),
+        *(("permutation", a) for a in ((0,), (1,), (9,), (MANY * 3,))),
+    ],
+)
+def test_draws_are_the_same_both_ways(draw: str, args: Any) -> None:
+    ours, python = rv.random.Generator(3), rv.random.Generator(3)
+    for _ in range(2):
+        drawn, expected = getattr(ours, draw)(*args), getattr(rv.random.Generator, draw).__wrapped__(python, *args)
+        assert (drawn.shape, drawn.dtype, ours.get_state()) == (expected.shape, expected.dtype, python.get_state())
+        np.testing.assert_array_equal(drawn.numpy(), expected.numpy())
+
+
+def test_what_is_made_from_nothing_is_on_the_default_device() -> None:
+    makers = (
+        lambda: rv.ops.zeros(2),
+        lambda: rv.ops.ones((2,)),
+        lambda: rv.ops.full(2, 1.5),
+        lambda: rv.ops.arange(3),
+        lambda: rv.random.Generator(1).uniform(2),
+        lambda: rv.random.Generator(1).normal(2),
+        lambda: rv.random.Generator(1).permutation(2),
+    )
+    for make in makers:
+        with rv.device("reference"):
+            assert make().device == "reference"
+            with rv.device("cpu"):
+                assert make().device == "cpu"
+        assert make().device == "cpu"
+    rv.set_device("reference")
+    try:
+        assert {make().device for make in makers} == {"reference"}
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(makers[0]).result().device == "reference"
+    finally:
+        rv.set_device("cpu")
 
 
 def test_many_ops_have_a_direct_way() -> None:
@@ -137,6 +225,21 @@ def test_gradients_integers_lists_and_the_reference_take_the_other_way() -> None
         (lambda x: rv.ops.add(x), TypeError),
         (lambda x: rv.ops.add(x, 10**400), (ValueError, OverflowError)),
         (lambda x: rv.ops.elu(x, alpha="1"), TypeError),
+        (lambda x: rv.ops.take(x, np.array([2]), 0), ValueError),
+        (lambda x: rv.ops.take(x, np.array([0.5]), 0), TypeError),
+        (lambda x: rv.ops.take(x, np.array([0]), 3), ValueError),
+        (lambda x: rv.ops.embedding(rv.Tensor([1]), x), ValueError),
+        (lambda x: rv.ops.scatter_add(x, np.array([0]), rv.Tensor([1.0])), ValueError),
+        (lambda x: rv.ops.split(x, 3), ValueError),
+        (lambda x: rv.ops.split(x, 0), ValueError),
+        (lambda x: rv.ops.zeros((2, -1)), ValueError),
+        (lambda x: rv.ops.zeros(2, "text"), TypeError),
+        (lambda x: rv.ops.zeros((2**40, 2**40)), ValueError),
+        (lambda x: rv.ops.arange(1, 2, 0), ValueError),
+        (lambda x: rv.random.Generator(1).uniform(-1), ValueError),
+        (lambda x: rv.random.Generator(1).uniform(2, 3.0, 1.0), ValueError),
+        (lambda x: rv.random.Generator(1).uniform(2, dtype="int32"), TypeError),
+        (lambda x: rv.random.Generator(1).permutation(-1), ValueError),
     ],
 )
 def test_wrong_calls_fail_as_those_of_the_function_do(call: Any, error: type[Exception]) -> None:

@@ -14,7 +14,7 @@ namespace ranvier {
 namespace on_cuda {
 extern const KernelTable kernel_table;
 extern const CudaLadders ladders;
-}
+}  // namespace on_cuda
 
 namespace gpu {
 namespace {

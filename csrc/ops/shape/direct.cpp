@@ -14,14 +14,14 @@ namespace {
 using direct::Arrays;
 using direct::KeyItem;
 using direct::Moved;
-using Sizes = std::vector<int64_t>;
+using direct::View;
 using Answer = std::optional<Array>;  // none: not this way
 
 // --- views --------------------------------------------------------------------------------------------
 
 Array viewed(const Array& x, Shape shape) { return x.reshape(std::move(shape)); }
 
-Answer reshape(Moved x, const Sizes& newshape) {
+View reshape(Moved x, const Sizes& newshape) {
   Shape shape = newshape;
   int64_t known = 1;
   int64_t* open = nullptr;
@@ -29,48 +29,48 @@ Answer reshape(Moved x, const Sizes& newshape) {
     if (side == -1 && open == nullptr) {
       open = &side;
     } else if (side < 0 || __builtin_mul_overflow(known, side, &known)) {
-      return std::nullopt;
+      return {};
     }
   }
   if (open != nullptr) {
-    if (known == 0) return std::nullopt;
+    if (known == 0) return {};
     *open = x.array.size() / known;
     known *= *open;
   }
-  if (known != x.array.size()) return std::nullopt;
-  return viewed(x.array, std::move(shape));
+  if (known != x.array.size()) return {};
+  return {viewed(x.array, std::move(shape))};
 }
 
 // `axis` counted from the front, or -1.
 int64_t within(int64_t axis, int64_t rank) { return axis < -rank || axis >= rank ? -1 : axis < 0 ? axis + rank : axis; }
 
-Answer expand_dims(Moved x, const Sizes& axis) {
+View expand_dims(Moved x, const Sizes& axis) {
   Shape shape(x.array.shape().size() + axis.size(), -1);
   for (const int64_t each : axis) {
     const int64_t at = within(each, static_cast<int64_t>(shape.size()));
-    if (at < 0 || shape[at] == 1) return std::nullopt;
+    if (at < 0 || shape[at] == 1) return {};
     shape[at] = 1;
   }
   auto side = x.array.shape().begin();
   for (int64_t& each : shape) {
     if (each < 0) each = *side++;
   }
-  return viewed(x.array, std::move(shape));
+  return {viewed(x.array, std::move(shape))};
 }
 
-Answer squeeze(Moved x, const std::optional<Sizes>& axis) {
+View squeeze(Moved x, const std::optional<Sizes>& axis) {
   Shape shape = x.array.shape();
   if (!axis) {
     shape.erase(std::remove(shape.begin(), shape.end(), 1), shape.end());
-    return viewed(x.array, std::move(shape));
+    return {viewed(x.array, std::move(shape))};
   }
   for (const int64_t each : *axis) {
     const int64_t at = within(each, x.array.rank());
-    if (at < 0 || x.array.shape(static_cast<int>(at)) != 1) return std::nullopt;
+    if (at < 0 || x.array.shape(static_cast<int>(at)) != 1) return {};
     shape[at] = -1;
   }
   shape.erase(std::remove(shape.begin(), shape.end(), -1), shape.end());
-  return viewed(x.array, std::move(shape));
+  return {viewed(x.array, std::move(shape))};
 }
 
 // --- parts --------------------------------------------------------------------------------------------
@@ -129,16 +129,46 @@ bool read_key(Part& part, const Array& x, const std::vector<KeyItem>& key) {
   return true;
 }
 
+// A view where whole rows follow each other.
+Array part_of(const Array& x, Part part) {
+  const Shape& sides = x.shape();
+  const bool forward = std::all_of(part.steps.begin(), part.steps.end(), [](int64_t step) { return step == 1; });
+  if (forward && part.counts == sides) return viewed(x, std::move(part.shape));
+  if (forward && std::equal(sides.begin() + 1, sides.end(), part.counts.begin() + 1)) {
+    return viewed(x.slice_leading(part.begins[0], part.begins[0] + part.counts[0]), std::move(part.shape));
+  }
+  return viewed(slice_forward(x, part.begins, part.steps, part.counts), std::move(part.shape));
+}
+
 Answer get_item(Moved x, const std::vector<KeyItem>& key) {
   Part part;
   if (!read_key(part, x.array, key)) return std::nullopt;
-  const bool forward = std::all_of(part.steps.begin(), part.steps.end(), [](int64_t step) { return step == 1; });
-  if (forward && part.counts == x.array.shape()) return viewed(x.array, std::move(part.shape));
-  const Shape& sides = x.array.shape();
-  if (forward && std::equal(sides.begin() + 1, sides.end(), part.counts.begin() + 1)) {  // whole rows
-    return viewed(x.array.slice_leading(part.begins[0], part.begins[0] + part.counts[0]), std::move(part.shape));
+  return part_of(x.array, std::move(part));
+}
+
+// Into equal parts, or before each of the places.
+std::optional<direct::Parts> split(Moved x, const direct::Cuts& cuts, int64_t axis) {
+  const int64_t at = within(axis, x.array.rank());
+  if (at < 0 || (cuts.parts && *cuts.parts < 1)) return std::nullopt;
+  const int64_t length = x.array.shape(static_cast<int>(at));
+  Sizes places = cuts.places;
+  if (cuts.parts) {
+    if (length % *cuts.parts != 0) return std::nullopt;
+    for (int64_t i = 1; i < *cuts.parts; ++i) places.push_back(length / *cuts.parts * i);
   }
-  return viewed(slice_forward(x.array, part.begins, part.steps, part.counts), std::move(part.shape));
+  places.push_back(length);
+  direct::Parts parts;
+  parts.reserve(places.size());
+  int64_t begin = 0;
+  for (const int64_t end : places) {
+    if (end < begin || end > length) return std::nullopt;
+    Part part{Sizes(x.array.shape().size(), 0), Sizes(x.array.shape().size(), 1), x.array.shape(), x.array.shape()};
+    part.begins[at] = end > begin ? begin : 0;
+    part.counts[at] = part.shape[at] = end - begin;
+    parts.push_back(part_of(x.array, std::move(part)));
+    begin = end;
+  }
+  return parts;
 }
 
 Answer flip(Moved x, const std::optional<Sizes>& axis) {
@@ -239,6 +269,18 @@ Answer pad(Moved x, const direct::Widths& widths, const std::string& mode, std::
   return pad_forward(x.array, fill, before, after);
 }
 
+// --- by index -----------------------------------------------------------------------------------------
+
+Answer take(Moved x, direct::IndicesArgument indices, std::optional<int64_t> axis) {
+  if (axis && within(*axis, x.array.rank()) < 0) return std::nullopt;
+  return take_forward(axis ? x.array : viewed(x.array, {x.array.size()}), indices.array, axis.value_or(0));
+}
+
+Answer scatter_add(Moved x, direct::IndicesArgument indices, Moved updates, int64_t axis) {
+  if (within(axis, x.array.rank()) < 0) return std::nullopt;
+  return scatter_add_forward(x.array, indices.array, updates.array, axis);
+}
+
 }  // namespace
 
 void add_direct_shape_ops() {
@@ -246,6 +288,9 @@ void add_direct_shape_ops() {
   add_direct("expand_dims", &expand_dims);
   add_direct("squeeze", &squeeze);
   add_direct("get_item", &get_item);
+  add_direct("split", &split);
+  add_direct("take", &take);
+  add_direct("scatter_add", &scatter_add);
   add_direct("flip", &flip);
   add_direct("broadcast_to", &broadcast_to);
   add_direct("concatenate", &concatenate);

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.autograd import Function
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor
 
 __all__ = ["embedding"]
@@ -33,6 +34,7 @@ class EmbeddingGradient(Function):
         return None, embedding(indices, ddtable)
 
 
+@direct("embedding")
 def embedding(indices: Any, table: Any) -> Tensor:
     """Rows of ``table`` (vocabulary, d) by ``indices`` (...): (..., d).
 

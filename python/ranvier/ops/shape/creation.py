@@ -10,11 +10,13 @@ import numpy as np
 from ranvier import _core
 from ranvier._device import get_device
 from ranvier.ops.shape.layout import Shape, broadcast_to, shape_of
+from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, array_of, as_tensor, wrap
 
 __all__ = ["arange", "full", "ones", "ones_like", "zeros", "zeros_like"]
 
 
+@direct("zeros")
 def zeros(shape: Shape, dtype: str = "float32", device: str | None = None) -> Tensor:
     """Zeros of a shape. Raises ValueError for a negative side, TypeError for an unknown dtype.
 
@@ -25,6 +27,7 @@ def zeros(shape: Shape, dtype: str = "float32", device: str | None = None) -> Te
     return wrap(_core.Array.zeros(shape_of("zeros", shape), dtype, device or get_device()))
 
 
+@direct("full")
 def full(shape: Shape, fill_value: Any, dtype: str | None = None, device: str | None = None) -> Tensor:
     """``fill_value`` (a number or anything that broadcasts) at every place of a shape; its dtype unless given.
 
@@ -38,6 +41,7 @@ def full(shape: Shape, fill_value: Any, dtype: str | None = None, device: str | 
     return wrap(value.array) if same and value.shape == target else broadcast_to(value, target)
 
 
+@direct("ones")
 def ones(shape: Shape, dtype: str = "float32", device: str | None = None) -> Tensor:
     """Ones of a shape.
 
@@ -48,6 +52,7 @@ def ones(shape: Shape, dtype: str = "float32", device: str | None = None) -> Ten
     return full(shape, 1, dtype, device)
 
 
+@direct("zeros_like")
 def zeros_like(x: Any, dtype: str | None = None) -> Tensor:
     """Zeros of ``x``'s shape, dtype (unless given) and device.
 
@@ -59,6 +64,7 @@ def zeros_like(x: Any, dtype: str | None = None) -> Tensor:
     return zeros(x.shape, dtype or x.dtype, x.device)
 
 
+@direct("ones_like")
 def ones_like(x: Any, dtype: str | None = None) -> Tensor:
     """Ones of ``x``'s shape, dtype (unless given) and device.
 
@@ -70,6 +76,7 @@ def ones_like(x: Any, dtype: str | None = None) -> Tensor:
     return ones(x.shape, dtype or x.dtype, x.device)
 
 
+@direct("arange")
 def arange(
     start: float, stop: float | None = None, step: float = 1, dtype: str | None = None, device: str | None = None
 ) -> Tensor:

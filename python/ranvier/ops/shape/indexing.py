@@ -236,6 +236,7 @@ class ScatterAdd(Function):
         return dy, None, take(dy, indices, self.axis) if self.needs[2] else None
 
 
+@direct("take")
 def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     """``x`` with ``indices`` (int32 or int64, any shape) in place of ``axis``: (a, n, b) by (m, k) -> (a, m, k, b).
 
@@ -252,6 +253,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     return Take.apply(x, indices, axis=axis)
 
 
+@direct("scatter_add")
 def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Tensor:
     """``x`` with ``updates`` added where ``indices`` say along ``axis``; the reverse of ``take``.
 

@@ -75,6 +75,7 @@ def stack(xs: Sequence[Any], axis: int = 0) -> Tensor:
     return concatenate([expand_dims(x, at) for x in tensors], at)
 
 
+@direct("split")
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     """``x`` cut along ``axis``: into that many equal parts, or before each of the given indices.
 
