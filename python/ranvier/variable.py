@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import math
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from ranvier import config
+from ranvier import _core, config
+from ranvier._device import get_device
 from ranvier.changes import changes
 from ranvier.tensor import Tensor, array_of
+
+
+class _Loading(threading.local):
+    left: int | None = None  # how many numbers variables may still hold
+
+
+_loading = _Loading()
+
+
+@contextlib.contextmanager
+def uninitialized(numbers: int) -> Iterator[None]:
+    """A context in which new variables are zeros in place of what their initializers would draw.
+
+    For weights that a file overwrites: nothing is drawn from any generator. Together they may hold at most
+    ``numbers``, which is what the file has; more raises ValueError before memory is taken.
+    """
+    outer, _loading.left = _loading.left, numbers
+    try:
+        yield
+    finally:
+        _loading.left = outer
+
+
+def _zeros(shape: tuple[int, ...], dtype: str) -> _core.Array:
+    assert _loading.left is not None
+    count = math.prod(shape)
+    if count > _loading.left:
+        raise ValueError(f"a variable of shape {shape} is larger than what the file has left, {_loading.left} numbers")
+    _loading.left -= count
+    return _core.Array.zeros(shape, dtype, get_device())
 
 
 class Variable(Tensor):
@@ -37,12 +71,13 @@ class Variable(Tensor):
         if callable(initializer) and not isinstance(initializer, Tensor):
             if shape is None:
                 raise ValueError("Variable: an initializer that is a function needs a shape")
-            value = initializer(_checked_shape(shape), dtype=dtype or config.floatx())
+            make = initializer if _loading.left is None else _zeros
+            value = make(_checked_shape(shape), dtype=dtype or config.floatx())
         else:
             value = initializer
             if dtype is None and not hasattr(value, "dtype") and isinstance(value, float):
                 dtype = config.floatx()
-        array = array_of(value, dtype, None, copy=True)
+        array = array_of(value, dtype, None, copy=_loading.left is None)
         if shape is not None and array.shape != tuple(shape):
             raise ValueError(f"Variable: the initial value has shape {array.shape}, expected {tuple(shape)}")
         self.array = array

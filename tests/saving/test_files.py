@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import ranvier as rv
 from ranvier.saving import file
 from tests.models.test_fit import dense_model, image_model, images, toy
+from tests.saving import fixture
 
 
 def same_weights(a: Any, b: Any) -> None:
@@ -383,3 +384,26 @@ def test_a_safetensors_file_of_others_is_refused(tmp_path: Path) -> None:
     save_file({"a": np.zeros(3, np.float32)}, tmp_path / "other.rv")
     with pytest.raises(ValueError, match="holds no Ranvier model"):
         rv.models.load_model(tmp_path / "other.rv")
+
+
+# --- files of released formats ----------------------------------------------------------------------------
+
+
+def test_format_1_is_read_for_ever(tmp_path: Path) -> None:
+    """The file was written by the first release; what it predicted then is beside it."""
+    path = Path(__file__).parent / "data" / "format1.rv"
+    x, y = fixture.data()
+    model = rv.models.load_model(path)
+    expected = np.load(path.with_name("format1_predictions.npy"))
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-5)
+    assert (type(model.optimizer).__name__, int(model.optimizer.iterations)) == ("Adam", 5)
+    other = fixture.model()
+    other.load_weights(path)
+    same_weights(other, model)
+    history = model.fit(
+        x, y, batch_size=4, epochs=3, verbose=0, callbacks=fixture.rules(str(tmp_path / "m.rv")), resume=path
+    )
+    assert history.epoch == [0, 1, 2] and int(model.optimizer.iterations) == 9
+    with file.opened(str(path)) as (description, _):
+        assert description["format_version"] == 1 and description["training"]["batch"] == 2
+        assert description["metrics"] == {} or "loss" in description["metrics"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.callbacks.callback import Callback, Logs
-from ranvier.tensor import wrap
+from ranvier.tensor import as_tensor, wrap
 
 
 class SwapEMAWeights(Callback):
@@ -20,6 +20,13 @@ class SwapEMAWeights(Callback):
         super().__init__()
         self.swap_on_epoch = swap_on_epoch
         self._kept: list[Any] | None = None  # the weights while the means are in the model
+
+    def get_state(self) -> Any:
+        return None if self._kept is None else {"kept": [kept for _, kept in self._kept]}
+
+    def set_state(self, state: Any) -> None:
+        variables = self._optimizer()._trainable_variables
+        self._kept = [(v, as_tensor(kept, v.dtype, v.device)) for v, kept in zip(variables, state["kept"], strict=True)]
 
     def _optimizer(self) -> Any:
         optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)

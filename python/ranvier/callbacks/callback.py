@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 Logs = Any  # a dict of names and floats; during an epoch one that is read from the device when it is looked at
 
@@ -21,7 +21,12 @@ class Callback:
     ...         print(epoch, sorted(logs))
     >>> Announce().on_epoch_end(0, {"loss": 0.5})
     0 ['loss']
+
+    A callback that remembers something from epoch to epoch or batch to batch names it in ``state_names``, or overrides
+    ``get_state`` and ``set_state``: then a training that is continued (``fit(..., resume=path)``) finds it again.
     """
+
+    state_names: ClassVar[tuple[str, ...]] = ()  # attributes of numbers, texts and arrays
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -39,6 +44,15 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Called before training with the model."""
         self._model = model
+
+    def get_state(self) -> Any:
+        """What this callback remembers (numbers, texts, arrays, lists and dicts of them), or None."""
+        return {name: getattr(self, name) for name in self.state_names} or None
+
+    def set_state(self, state: Any) -> None:
+        """Called after ``on_train_begin`` of a training that goes on, with what ``get_state`` gave."""
+        for name in self.state_names:
+            setattr(self, name, state[name])
 
     def close(self) -> None:
         """Called last of all, also when training ends by an error or Ctrl-C: release files and screens."""
@@ -115,6 +129,7 @@ class CallbackList(Callback):
             self.callbacks.append(History())
         if add_progbar and not any(isinstance(c, ProgressBar) for c in self.callbacks):
             self.callbacks.append(ProgressBar())
+        self.at: tuple[str, int] | None = None  # the hook that is being called, and whose
         self.progress = next((c for c in self.callbacks if isinstance(c, ProgressBar)), None)
         if model is not None:
             self.set_model(model)
@@ -123,13 +138,26 @@ class CallbackList(Callback):
             setattr(self, hook, self._caller(hook))
 
     def _caller(self, hook: str) -> Callable[..., None]:
-        methods = [getattr(callback, hook) for callback in self.callbacks if _overrides(callback, hook)]
+        methods = [
+            ((hook, place), getattr(callback, hook))
+            for place, callback in enumerate(self.callbacks)
+            if _overrides(callback, hook)
+        ]
 
         def call(*args: Any, **kwargs: Any) -> None:
-            for method in methods:
+            for at, method in methods:
+                self.at = at
                 method(*args, **kwargs)
+            self.at = None
 
         return call
+
+    def finish(self, hook: str, places: list[int], *args: Any) -> None:
+        """Calls a hook of some of the callbacks: the others were called by an earlier run."""
+        for place in places:
+            self.at = (hook, place)
+            getattr(self.callbacks[place], hook)(*args)
+        self.at = None
 
     def set_params(self, params: dict[str, Any]) -> None:
         self.params = params
@@ -154,6 +182,8 @@ class History(Callback):
 
     Source: Keras ``callbacks.History``.
     """
+
+    state_names = ("history", "epoch")
 
     def __init__(self) -> None:
         super().__init__()

@@ -68,6 +68,8 @@ class EarlyStopping(MonitorCallback):
     3
     """
 
+    state_names = ("wait", "stopped_epoch", "best", "best_weights", "best_epoch")
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -127,10 +129,13 @@ class EarlyStopping(MonitorCallback):
 class ModelCheckpoint(MonitorCallback):
     """Saves the model (or its weights) after each epoch, or every ``save_freq`` batches.
 
+    A file of the whole model holds the position in training, too: ``fit(..., resume=path)`` goes on from it.
     ``filepath`` ends in ``.rv`` and may hold fields: ``"{epoch:02d}-{val_loss:.2f}.rv"``. ``save_best_only``
     saves only when the monitored quantity improved, from ``initial_value_threshold`` on. Files appear whole or not at
     all. Source: Keras ``callbacks.ModelCheckpoint``.
     """
+
+    state_names = ("best", "_batches", "_epoch")
 
     def __init__(
         self,
@@ -205,6 +210,8 @@ class ReduceLROnPlateau(MonitorCallback):
     After a reduction nothing is counted for ``cooldown`` epochs; the rate does not fall below ``min_lr``. Raises
     ValueError for a factor of 1 or more. Source: Keras ``callbacks.ReduceLROnPlateau``.
     """
+
+    state_names = ("best", "cooldown_counter", "wait")
 
     def __init__(
         self,

@@ -53,25 +53,50 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self.close()
+
+    def _open(self) -> None:
+        """Not before the first line: a training that goes on finds the file as it was left."""
         continued = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
         self._header = not continued
         self._file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115
 
+    def get_state(self) -> Any:
+        if self._file is None:
+            return None
+        return {"size": os.path.getsize(self.filename), "fields": list(self._writer.fieldnames)}
+
+    def set_state(self, state: Any) -> None:
+        """Goes on in the same file; the lines of epochs that are trained again are cut off."""
+        found = os.path.getsize(self.filename) if os.path.exists(self.filename) else 0
+        if found < state["size"]:
+            raise ValueError(
+                f"CSVLogger: {self.filename!r} has {found} bytes; the training that goes on had written {state['size']}"
+            )
+        os.truncate(self.filename, state["size"])
+        self._file = open(self.filename, "a", newline="")  # noqa: SIM115
+        self._writer = self._dict_writer(state["fields"])
+
+    def _dict_writer(self, fields: list[str]) -> Any:
+        options: dict[str, Any] = {"restval": "NA", "extrasaction": "ignore", "delimiter": self.separator}
+        return csv.DictWriter(self._file, fields, **options)
+
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         logs = logs or {}
+        if self._file is None:
+            self._open()
         if self._writer is None:
             names = sorted(logs)
             if names and not any(name.startswith("val_") for name in names):
                 names += [f"val_{name}" for name in names]  # validation may come later (validation_freq)
-            fields = ["epoch", *names]
-            options: dict[str, Any] = {"restval": "NA", "extrasaction": "ignore", "delimiter": self.separator}
-            self._writer = csv.DictWriter(self._file, fields, **options)
+            self._writer = self._dict_writer(["epoch", *names])
             if self._header:
                 self._writer.writeheader()
         self._writer.writerow({"epoch": epoch, **logs})
         self._file.flush()
 
     def on_train_end(self, logs: Logs = None) -> None:
+        if self._file is None:
+            self._open()
         self.close()
 
     def close(self) -> None:

@@ -98,6 +98,13 @@ class TensorBoard(Callback):
 
     # --- when ---------------------------------------------------------------------------------------------------
 
+    def get_state(self) -> Any:
+        return {"step": self._step}
+
+    def set_state(self, state: Any) -> None:
+        self._step = self._first = state["step"]
+        self._began = time.perf_counter()
+
     def on_train_begin(self, logs: Logs = None) -> None:
         try:
             import tensorboard  # noqa: F401

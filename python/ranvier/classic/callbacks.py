@@ -22,6 +22,8 @@ class PerformanceScheduling(Callback):
     Source: curriculum F27. By the epoch, with patience, it is ``rv.callbacks.ReduceLROnPlateau``.
     """
 
+    state_names = ("best", "_steps")
+
     def __init__(self, validation_data: Any, every: int, factor: float = 0.1, min_lr: float = 0.0) -> None:
         super().__init__()
         if not 0 < factor < 1:
@@ -64,6 +66,8 @@ class StopOnSmallSteps(Callback):
 
     Keeps one copy of the trainable weights beside the model's own. Source: curriculum F50.
     """
+
+    state_names = ("_before",)
 
     def __init__(self, epsilon: float) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -37,9 +38,11 @@ class Batches:
     steps: int | None = None
     samples: int | None = None
     seen = 0
+    _done = 0  # how many batches of this epoch an earlier run has had
 
     def __iter__(self) -> Iterator[Batch]:
-        self.seen = 0
+        if not self._done:
+            self.seen = 0
         for batch in self._epoch():
             x = batch[0] if isinstance(batch[0], Tensor) else next(t for t in _tree.flatten(batch[0]) if t is not None)
             self.seen += x.shape[0]
@@ -51,6 +54,20 @@ class Batches:
     def first(self) -> Any:
         """A few inputs for building a model, or None where looking would consume them."""
         return None
+
+    def state(self) -> dict[str, Any]:
+        """How far the data have been read: what ``resume`` needs."""
+        return {"seen": self.seen}
+
+    def resume(self, state: dict[str, Any], done: int) -> Any:
+        """The next iteration gives what comes after the first ``done`` batches of an epoch; random generators are
+        left anywhere. Gives some batch, or None where ``done`` is 0."""
+        raise NotImplementedError
+
+    def _taken(self) -> int:
+        """``_done``, for the one epoch that it belongs to."""
+        done, self._done = self._done, 0
+        return done
 
     def close(self) -> None:
         """Called when no more epochs will come."""
@@ -97,31 +114,51 @@ class ArrayBatches(Batches):
             raise ValueError("there are no samples: the arrays are empty")
         self._rest: Iterator[Batch] = iter(())
         self._whole = whole
+        self._drawn = (0, 0)  # where the random generator was when the order of this pass was drawn
+        self._given = 0  # how many batches of this pass have been given
 
     def first(self) -> Any:
         return _tree.map_structure(lambda t: None if t is None else _cut(t, 0, 1), self._data[0])
 
     def _epoch(self) -> Iterator[Batch]:
         """One pass over the data; with fewer steps than a pass has, the next epoch goes on where this one ends."""
+        done = self._taken()
         if self._limit is None or self._limit >= self._whole:
             if self._limit is not None and self._limit > self._whole:
                 _ran_out(self._limit, self._whole)
-            yield from self._pass()
+            yield from self._rest if done else self._pass()
             return
-        for _ in range(self._limit):
+        for _ in range(done, self._limit):
             batch = next(self._rest, None)
             if batch is None:
                 self._rest = self._pass()
                 batch = next(self._rest)
             yield batch
 
-    def _pass(self) -> Iterator[Batch]:
-        starts = range(0, self._count, self._size)
+    def state(self) -> dict[str, Any]:
+        return {"seen": self.seen, "drawn": list(self._drawn), "given": self._given}
+
+    def resume(self, state: dict[str, Any], done: int) -> Any:
+        self.seen, self._done = state["seen"], done
+        if state["given"]:
+            ranvier.random.default_generator().set_state(state["drawn"])
+            self._rest = self._pass(self._order(), state["given"])
+            self._given = state["given"]
+        x, y, w = (_tree.map_structure(lambda t: None if t is None else _cut(t, 0, 1), part) for part in self._data)
+        return (x, y, w) if done else None
+
+    def _order(self) -> tuple[Sequence[int], Tensor | None]:
+        """Where the batches of a new pass start, and the samples in their order."""
+        self._drawn = ranvier.random.default_generator().get_state()
+        starts: Sequence[int] = range(0, self._count, self._size)
         if self._shuffle == "batch":
             order = ranvier.random.permutation(len(starts)).numpy()
-            starts = [starts[i] for i in order]  # type: ignore[assignment]
-        rows = ranvier.random.permutation(self._count) if self._shuffle is True else None
-        for start in starts:
+            starts = [starts[i] for i in order]
+        return starts, ranvier.random.permutation(self._count) if self._shuffle is True else None
+
+    def _pass(self, order: tuple[Sequence[int], Tensor | None] | None = None, first: int = 0) -> Iterator[Batch]:
+        starts, rows = order or self._order()
+        for self._given, start in enumerate(starts[first:], first + 1):
             end = min(start + self._size, self._count)
             index = None if rows is None else _cut(rows, start, end)
             targets = self.into(end - start) if self.into is not None and index is not None else None
@@ -190,22 +227,47 @@ class SequenceBatches(_Converted):
         self._shuffle = bool(shuffle)
         self._limit = steps
         self._ahead: Prefetch | None = None
+        self._drawn = (0, 0)  # where the random generator was at the epoch's begin
+        self._resumed: Any = None
         self.steps = len(source) if steps is None else min(steps, len(source))
 
     def first(self) -> Any:
         return self._converted(self._source[0])[0] if len(self._source) else None
 
     def _epoch(self) -> Iterator[Batch]:
+        done, resumed = self._taken(), self._resumed
+        self._resumed = None
+        begun = ranvier.random.default_generator().get_state()
+        if done:  # the order of the epoch's begin, then on from where the run was
+            ranvier.random.default_generator().set_state(resumed["drawn"])
+        self._drawn = ranvier.random.default_generator().get_state()
         if hasattr(self._source, "on_epoch_begin"):
             self._source.on_epoch_begin()
         length = len(self._source)
         self.steps = length if self._limit is None else min(self._limit, length)
-        order = ranvier.random.permutation(length).tolist() if self._shuffle else range(length)
-        self._ahead = self._made_ahead(order[: self.steps])
-        for item in self._ahead or (self._source[index] for index in order[: self.steps]):
+        order = (ranvier.random.permutation(length).tolist() if self._shuffle else range(length))[done : self.steps]
+        self._ahead = self._made_ahead(order)
+        if done:
+            ranvier.random.default_generator().set_state(begun)
+            self._set_source_state(resumed["source"])
+        for item in self._ahead or (self._source[index] for index in order):
             yield self._converted(item)
         if hasattr(self._source, "on_epoch_end"):
             self._source.on_epoch_end()
+
+    def state(self) -> dict[str, Any]:
+        source = self._source.get_state() if hasattr(self._source, "get_state") else None
+        return {"seen": self.seen, "drawn": list(self._drawn), "source": source}
+
+    def resume(self, state: dict[str, Any], done: int) -> Any:
+        self.seen, self._done, self._resumed = state["seen"], done, state
+        sample = self._converted(self._source[0]) if done else None
+        self._set_source_state(state["source"])
+        return sample
+
+    def _set_source_state(self, state: Any) -> None:
+        if state is not None and hasattr(self._source, "set_state"):
+            self._source.set_state(state)
 
     def _made_ahead(self, order: Sequence[int]) -> Prefetch | None:
         """The workers that make the batches, where the source asks for some."""
@@ -231,6 +293,7 @@ class IterableBatches(_Converted):
         self._limit = steps
         self._iterator: Iterator[Any] | None = None
         self._peeked: list[Any] = []
+        self._given = 0  # how many batches this iterator has given
         self.steps = steps if steps is not None else len(source) if hasattr(source, "__len__") else None
 
     def first(self) -> Any:
@@ -239,18 +302,40 @@ class IterableBatches(_Converted):
             self._peeked = list(itertools.islice(self._iterator, 1))
         return self._converted(self._peeked[0])[0] if self._peeked else None
 
+    def state(self) -> dict[str, Any]:
+        source = self._source.get_state() if hasattr(self._source, "get_state") else None
+        return {"seen": self.seen, "given": self._given, "source": source}
+
+    def resume(self, state: dict[str, Any], done: int) -> Any:
+        self.seen, self._done = state["seen"], done
+        if state["source"] is not None and hasattr(self._source, "set_state"):
+            self.first()
+            sample = self._peeked[0] if self._peeked and done else None
+            self._iterator, self._peeked = iter(self._source), []
+            self._source.set_state(state["source"])
+        elif state["given"]:  # an iterable is read again up to where it was
+            self.first()
+            read = itertools.chain(self._peeked, self._iterator or ())
+            skipped = list(deque(itertools.islice(read, state["given"]), maxlen=1))
+            self._peeked, sample = [], skipped[0] if skipped and done else None
+        else:
+            sample = None
+        self._given = state["given"]
+        return None if sample is None else self._converted(sample)
+
     def _epoch(self) -> Iterator[Batch]:
-        taken = 0
+        taken = self._taken()
         fresh = self._iterator is None  # an iterator that is fresh and empty will not get better by a new one
         while taken != self._limit:
             if self._iterator is None:
                 self._iterator = iter(self._source)
             found = [self._peeked.pop()] if self._peeked else list(itertools.islice(self._iterator, 1))
             if found:
+                self._given += 1
                 yield self._converted(found[0])
                 taken += 1
                 continue
-            self._iterator = None
+            self._iterator, self._given = None, 0
             if self._limit is None or fresh or iter(self._source) is self._source:
                 break
             fresh = True

@@ -16,6 +16,7 @@ from ranvier.models.compiled import CompiledLoss, CompiledMetrics, match_outputs
 from ranvier.models.conversion import unpack_x_y_sample_weight as unpack
 from ranvier.models.data import ArrayBatches
 from ranvier.models.logs import LazyLogs, as_number
+from ranvier.models.progress import Progress
 from ranvier.models.replay import Replay, reason_against
 from ranvier.tensor import Tensor
 from ranvier.variable import Variable
@@ -52,7 +53,7 @@ class Steps:
     stop_predicting: bool = False
     history: History | None = None
     run_eagerly: bool = False
-    _initial_epoch: int | None = None  # where a callback wants fit to begin
+    _progress: Progress | None = None  # while fit is at work
     _compile_loss: CompiledLoss | None = None
     _compile_metrics: CompiledMetrics | None = None
     _loss_tracker: Mean | None = None
@@ -62,7 +63,7 @@ class Steps:
     _replay_reason: str | None = None  # why nothing is replayed
     _replay_checked = -1  # the count of changes when that was found out
     _unnoticed = frozenset({"stop_training", "stop_evaluating", "stop_predicting", "history", "_walked"}) | {
-        "_replay", "_replay_reason", "_replay_checked", "_initial_epoch"
+        "_replay", "_replay_reason", "_replay_checked", "_progress"
     }  # fmt: skip
 
     def _walk(self) -> Any:

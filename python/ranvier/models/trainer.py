@@ -16,6 +16,7 @@ from ranvier.models.conversion import unpack_x_y_sample_weight as unpack
 from ranvier.models.data import Batches, batches_of, train_validation_split
 from ranvier.models.interrupt import Interrupt
 from ranvier.models.logs import as_number
+from ranvier.models.progress import Progress
 from ranvier.models.steps import Steps, Walked
 
 
@@ -46,6 +47,7 @@ class Trainer(Steps):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
+        resume: str | os.PathLike[str] | None = None,
     ) -> History:
         """Trains for ``epochs`` passes over the data and returns a History of loss and metrics by epoch.
 
@@ -56,8 +58,12 @@ class Trainer(Steps):
         progress bar ("auto" is 1), 2 a line per epoch, 0 nothing. The loss reported is the mean over samples of the
         epoch's steps, with regularization. Ctrl-C ends at the next step, and the model stays usable.
 
-        Raises ValueError if the model is not compiled, where labels are missing, or where shapes or numbers of
-        samples do not agree. Source: Keras ``Model.fit``.
+        ``resume``: a file that ``ModelCheckpoint`` or ``BackupAndRestore`` wrote in an earlier ``fit`` with the same
+        arguments. This one goes on from there, bit for bit as if the other had not been broken off: weights, optimizer,
+        random numbers, callbacks, and the place in the data, in the middle of an epoch too.
+
+        Raises ValueError if the model is not compiled, where labels are missing, where shapes or numbers of
+        samples do not agree, or where the file of ``resume`` does not fit. Source: Keras ``Model.fit``.
         """
         self._assert_compiled("fit")
         _check_epochs(epochs, verbose)
@@ -76,9 +82,14 @@ class Trainer(Steps):
         calls = self._callbacks(callbacks, batches, verbose, epochs, add_history=True)
         try:
             with Interrupt() as interrupt:
-                self._fit(batches, validation, calls, range(initial_epoch, epochs), validation_freq, interrupt)
+                progress = self._progress = Progress(self, batches, validation, calls, initial_epoch)
+                if resume is not None:
+                    from ranvier.saving.model import restore_state
+
+                    progress.pending = restore_state(self, os.fspath(resume))["training"]
+                self._fit(progress, epochs, validation_freq, interrupt)
         finally:
-            self._walked = None
+            self._walked = self._progress = None
             batches.close()
             if validation is not None:
                 validation.close()
@@ -86,46 +97,48 @@ class Trainer(Steps):
         assert self.history is not None
         return self.history
 
-    def _fit(
-        self,
-        batches: Batches,
-        validation: Batches | None,
-        calls: CallbackList,
-        epochs: range,
-        validation_freq: Any,
-        interrupt: Interrupt,
-    ) -> None:
+    def _fit(self, progress: Progress, epochs: int, validation_freq: Any, interrupt: Interrupt) -> None:
+        calls, validation = progress.calls, progress.validation
         self.stop_training = False
-        self._initial_epoch = None
-        logs: dict[str, Any] = {}
+        trains = progress.epoch < epochs
         calls.on_train_begin()
-        epochs = range(self._initial_epoch or epochs.start, epochs.stop)
-        for epoch in epochs:
-            calls.on_epoch_begin(epoch)
-            self._walked = None
-            self._walked = Walked(self)
-            self.reset_metrics()
-            found: Any = None
-            train_step = self._stepper("train", batches)
-            for step, batch in enumerate(batches):
-                calls.on_train_batch_begin(step)
-                found = interrupt.step(train_step, batch)
-                calls.on_train_batch_end(step, found)
-                if self.stop_training:
-                    break
+        progress.begin()
+        while progress.epoch < epochs and not progress.ended:
+            epoch = progress.epoch
+            found = self._epoch(progress, interrupt)
             if found is None:
-                if not logs and epoch == epochs.start:
+                if not progress.logs:
                     raise ValueError("fit: the data gave no batches")
                 break  # an iterator that cannot start again has run out: the warning has been given
-            logs = self._read_logs(found)
+            logs = progress.logs = self._read_logs(found)
             if validation is not None and _is_due(epoch, validation_freq):
                 logs |= {f"val_{name}": value for name, value in self._evaluate(validation, calls, interrupt).items()}
             calls.on_epoch_end(epoch, logs)
+            progress.epoch, progress.batch, progress.ended = epoch + 1, 0, self.stop_training
+        if trains and self.optimizer is not None:
+            self.optimizer.finalize_variable_values(self.trainable_variables)
+        calls.on_train_end(progress.logs)
+
+    def _epoch(self, progress: Progress, interrupt: Interrupt) -> Any:
+        """The steps of one epoch, or of the rest of one; what the last step returned."""
+        calls, found = progress.calls, progress.found()
+        if not progress.batch:
+            calls.on_epoch_begin(progress.epoch)
+        self._walked = None
+        self._walked = Walked(self)
+        if not progress.batch:
+            self.reset_metrics()
+        if found is not None and self.stop_training:  # the run that goes on was stopped by its last step
+            return found
+        train_step = self._stepper("train", progress.batches)
+        for step, batch in enumerate(progress.batches, progress.batch):
+            calls.on_train_batch_begin(step)
+            found = interrupt.step(train_step, batch)
+            progress.batch = step + 1
+            calls.on_train_batch_end(step, found)
             if self.stop_training:
                 break
-        if len(epochs) > 0 and self.optimizer is not None:
-            self.optimizer.finalize_variable_values(self.trainable_variables)
-        calls.on_train_end(logs)
+        return found
 
     def evaluate(
         self,

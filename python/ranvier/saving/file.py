@@ -8,13 +8,14 @@ lists each tensor with a checksum, so that no damage goes unnoticed. https://git
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import os
 import secrets
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ _CODES = {
 }
 _NAMES = {code: name for name, code in _CODES.items()}
 _LARGEST_HEADER = 100_000_000  # bytes; the limit of safetensors itself
+_PIECE = 1 << 22  # bytes that are looked at together
 
 
 def check_path(what: str, path: str | os.PathLike[str]) -> str:
@@ -50,28 +52,65 @@ def check_path(what: str, path: str | os.PathLike[str]) -> str:
 # --- tensors as bytes -----------------------------------------------------------------------------------
 
 
-def _host_bytes(tensor: Tensor) -> np.ndarray:
-    """The tensor's bytes (little-endian) as a contiguous NumPy array; bfloat16 as uint16."""
+def _host_bytes(tensor: Tensor) -> memoryview:
+    """The tensor's bytes (little-endian), shared where they lie on the host; bfloat16 as 16-bit words."""
     if tensor.dtype == "bfloat16":  # NumPy has none: the upper half of the float32 of the same value
-        return (tensor.numpy().view(np.uint32) >> 16).astype(np.uint16)
-    values = tensor.numpy()
-    return np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
-
-
-def _from_bytes(data: memoryview, dtype: str, shape: list[int]) -> Tensor:
-    if dtype == "bfloat16":
-        bits = np.frombuffer(data, "<u2").astype(np.uint32) << 16
-        wide = wrap(_core.Array.from_numpy(bits.view(np.float32).reshape(shape), copy=True))
-        return ops.cast(wide, "bfloat16")
-    if dtype == "bool":
-        values = np.frombuffer(data, np.uint8).astype(bool)
+        values = (tensor.numpy().view(np.uint32) >> 16).astype("<u2")
     else:
-        values = np.frombuffer(data, np.dtype(dtype).newbyteorder("<"))
-    return wrap(_core.Array.from_numpy(values.reshape(shape), copy=True, device="cpu"))
+        values = tensor.numpy()
+        values = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
+    return values.reshape(-1).view(np.uint8).data if values.size else memoryview(b"")
 
 
-def _bytes_in(array: np.ndarray) -> memoryview:
-    return array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
+class Stored:
+    """A tensor in a file: its dtype, shape and place. Its values are read when they are asked for."""
+
+    def __init__(self, handle: int, dtype: str, shape: tuple[int, ...], first: int, last: int) -> None:
+        self._handle = handle
+        self.dtype = dtype
+        self.shape = shape
+        self._first = first
+        self._last = last
+
+    def _read_into(self, target: memoryview, offset: int = 0) -> None:
+        done = 0
+        while done < len(target):
+            found = os.preadv(self._handle, [target[done:]], self._first + offset + done)
+            if found == 0:
+                raise OSError("the file became shorter while it was read")
+            done += found
+
+    def checksum(self) -> int:
+        """CRC-32 of the bytes, a piece at a time."""
+        buffer, crc = bytearray(min(_PIECE, self._last - self._first)), 0
+        for offset in range(0, self._last - self._first, _PIECE):
+            piece = memoryview(buffer)[: min(_PIECE, self._last - self._first - offset)]
+            self._read_into(piece, offset)
+            crc = zlib.crc32(piece, crc)
+        return crc
+
+    def numpy(self) -> np.ndarray:
+        """The values; bfloat16 as float32."""
+        raw = {"bfloat16": "<u2", "bool": "u1"}.get(self.dtype) or np.dtype(self.dtype).newbyteorder("<").str
+        values = np.empty(self.shape, raw)
+        if values.size:
+            self._read_into(values.reshape(-1).view(np.uint8).data)
+        if self.dtype == "bfloat16":
+            values = np.asarray(values.astype(np.uint32) << 16).view(np.float32)
+        return values.astype(bool) if self.dtype == "bool" else values
+
+    def tensor(self) -> Tensor:
+        """The values as a tensor of their own."""
+        made = wrap(_core.Array.from_numpy(self.numpy(), copy=True, device="cpu"))
+        return ops.cast(made, "bfloat16") if self.dtype == "bfloat16" else made
+
+    def read_into(self, variable: Tensor) -> None:
+        """Overwrites a variable of this shape; without a copy of the whole, where it lies on the host."""
+        if variable.device != "cpu" or variable.dtype != self.dtype or self.dtype in ("bfloat16", "bool"):
+            variable.assign(self.tensor())
+        elif variable.size:
+            self._read_into(variable.array.numpy().reshape(-1).view(np.uint8).data)
+            variable.array.bump_version()
 
 
 # --- writing --------------------------------------------------------------------------------------------
@@ -81,21 +120,21 @@ def write(path: str, tensors: dict[str, Tensor], description: dict[str, Any]) ->
     """Writes tensors and a description (JSON values) to ``path``, which changes at once or not at all."""
     header: dict[str, Any] = {}
     listed: dict[str, Any] = {}
-    parts: list[memoryview] = []
     place = 0
     for name, tensor in tensors.items():
-        data = _bytes_in(_host_bytes(tensor))
+        data = _host_bytes(tensor)
         code, shape = _CODES[tensor.dtype], list(tensor.shape)
         header[name] = {"dtype": code, "shape": shape, "data_offsets": [place, place + len(data)]}
         listed[name] = [code, shape, zlib.crc32(data)]
-        parts.append(data)
         place += len(data)
     described = {"format_version": FORMAT_VERSION, "ranvier_version": __version__, **description, "tensors": listed}
     text = json.dumps(described)
     metadata = {"format": "ranvier", "ranvier": text, "ranvier_crc32": f"{zlib.crc32(text.encode()):08x}"}
     head = json.dumps({"__metadata__": metadata, **header}).encode()
     head += b" " * (-len(head) % 8)  # the tensors begin on a multiple of eight bytes
-    write_atomically(path, [struct.pack("<Q", len(head)), head, *parts])
+    start = [struct.pack("<Q", len(head)), head]
+    # Tensors of a GPU are copied to the host one at a time, here for the second time.
+    write_atomically(path, itertools.chain(start, map(_host_bytes, tensors.values())))
 
 
 def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
@@ -125,36 +164,51 @@ def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
 
 
 class _Damaged(Exception):  # noqa: N818
-    """What is wrong with a file; ``read`` adds its name."""
+    """What is wrong with a file; ``opened`` adds its name."""
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[tuple[dict[str, Any], dict[str, Stored]]]:
+    """The description and the tensors of a file, whose values are read while the context lasts.
+
+    Sizes are checked against the file's before anything is allocated, and every tensor's checksum before anything is
+    given. The file is read by position, not mapped into memory: one that somebody cuts short gives an error, no
+    signal. Raises ValueError that names the file and what is wrong with it.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            size = os.fstat(handle).st_size
+            header, start = _header(handle, size)
+            description = _description(header.pop("__metadata__", None))
+            tensors = _tensors(handle, header, start, size - start, description["tensors"])
+        except _Damaged as damage:
+            raise ValueError(f"{path!r} cannot be read: {damage}") from None
+        yield description, tensors
+    finally:
+        os.close(handle)
 
 
 def read(path: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The description and the tensors of a file. Raises ValueError that names it and what is wrong with it."""
-    with open(path, "rb") as file:
-        data = memoryview(file.read())
-    try:
-        header, body = _header(data)
-        description = _description(header.pop("__metadata__", None))
-        return description, _tensors(header, body, description["tensors"])
-    except _Damaged as damage:
-        raise ValueError(f"{path!r} cannot be read: {damage}") from None
+    """The description and all tensors of a file."""
+    with opened(path) as (description, tensors):
+        return description, {name: stored.tensor() for name, stored in tensors.items()}
 
 
-def _header(data: memoryview) -> tuple[dict[str, Any], memoryview]:
-    if len(data) < 8:
-        raise _Damaged(f"it has {len(data)} bytes, too few for any safetensors file")
-    (length,) = struct.unpack("<Q", data[:8])
-    if length > min(len(data) - 8, _LARGEST_HEADER):
-        raise _Damaged(
-            f"its header should have {length} bytes, the whole file has {len(data)}: truncated, or no .rv file"
-        )
+def _header(handle: int, size: int) -> tuple[dict[str, Any], int]:
+    """The header, and where the tensors begin."""
+    if size < 8:
+        raise _Damaged(f"it has {size} bytes, too few for any safetensors file")
+    (length,) = struct.unpack("<Q", os.pread(handle, 8, 0))
+    if length > min(size - 8, _LARGEST_HEADER):
+        raise _Damaged(f"its header should have {length} bytes, the whole file has {size}: truncated, or no .rv file")
     try:
-        header = json.loads(bytes(data[8 : 8 + length]))
+        header = json.loads(os.pread(handle, length, 8))
     except (ValueError, RecursionError) as error:
         raise _Damaged(f"its header is not JSON ({error})") from None
     if not isinstance(header, dict):
         raise _Damaged("its header is not a JSON object")
-    return header, data[8 + length :]
+    return header, 8 + length
 
 
 def _description(metadata: Any) -> dict[str, Any]:
@@ -178,23 +232,24 @@ def _description(metadata: Any) -> dict[str, Any]:
     return description
 
 
-def _tensors(header: dict[str, Any], body: memoryview, listed: dict[str, Any]) -> dict[str, Tensor]:
+def _tensors(handle: int, header: dict[str, Any], start: int, length: int, listed: dict[str, Any]) -> dict[str, Stored]:
     missing, extra = sorted(listed.keys() - header.keys()), sorted(header.keys() - listed.keys())
     if missing or extra:
         told = [f"{what} tensor {names[0]!r}" for what, names in (("missing", missing), ("extra", extra)) if names]
         raise _Damaged(" and ".join(told))
-    found: dict[str, Tensor] = {}
+    found: dict[str, Stored] = {}
     end = 0
     for name, entry in header.items():
         dtype, shape, first, last = _place(name, entry)
-        if first != end or last > len(body):
-            raise _Damaged(f"tensor {name!r} lies at bytes {first} to {last} of {len(body)}: truncated or overlapping")
+        if first != end or last > length:
+            raise _Damaged(f"tensor {name!r} lies at bytes {first} to {last} of {length}: truncated or overlapping")
         end = last
-        if listed[name] != [_CODES[dtype], shape, zlib.crc32(body[first:last])]:
+        found[name] = Stored(handle, dtype, tuple(shape), start + first, start + last)
+    if end != length:
+        raise _Damaged(f"{length - end} bytes follow the last tensor")
+    for name, stored in found.items():
+        if listed[name] != [_CODES[stored.dtype], list(stored.shape), stored.checksum()]:
             raise _Damaged(f"tensor {name!r} is damaged (its dtype, shape or checksum is not what was written)")
-        found[name] = _from_bytes(body[first:last], dtype, shape)
-    if end != len(body):
-        raise _Damaged(f"{len(body) - end} bytes follow the last tensor")
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 from ranvier import _tree, losses, metrics
 from ranvier.optimizers.state import mismatch
 from ranvier.saving import file
+from ranvier.saving.file import Stored
 from ranvier.saving.keras_h5 import load_keras_h5
+from ranvier.saving.pack import pack, unpack
 from ranvier.saving.registry import CustomObjectScope, deserialize_object, serialize_object
 from ranvier.tensor import Tensor
+from ranvier.variable import uninitialized
 
 if TYPE_CHECKING:
     from ranvier.models.trainer import Trainer as Model
@@ -30,7 +34,7 @@ def _named(group: str, variables: list[Any]) -> dict[str, Tensor]:
     return {f"{group}/{i}/{getattr(v, 'path', 'variable')}": v for i, v in enumerate(variables)}
 
 
-def _grouped(group: str, tensors: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
+def _grouped(group: str, tensors: dict[str, Stored]) -> list[tuple[str, Stored]]:
     """The tensors of a group in their order, with what they are."""
     found = [(name.split("/", 2), tensor) for name, tensor in tensors.items() if name.startswith(group + "/")]
     return [(parts[2], tensor) for parts, tensor in sorted(found, key=lambda item: int(item[0][1]))]
@@ -60,6 +64,7 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
         "compile": None,
     }
     tensors = _named("weights", model.weights)
+    _add_training(model, description, tensors)
     if model.compiled:
         assert model._compile_config is not None
         # The optimizer as it is now, whatever was passed to compile: its learning rate may have changed.
@@ -68,6 +73,18 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
         if model.optimizer.built:
             tensors |= _named("optimizer", model.optimizer.variables)
     file.write(path, tensors, description)
+
+
+def _add_training(model: Model, description: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """The metrics so far, the random generators, and while ``fit`` is at work its place; see ``models.progress``."""
+    from ranvier.models.progress import random_state
+
+    progress = model._progress
+    state = progress.state() if progress is not None else None
+    history = model.history.history if model.history is not None else {}
+    description["metrics"] = pack(history, "metrics", tensors)
+    description["training"] = None if state is None else pack(state, "training", tensors)
+    description["random"] = pack(random_state(), "random", tensors) if state is None else None
 
 
 def _serialized(setting: Any) -> Any:
@@ -92,27 +109,43 @@ def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool
     file.write(path, _named("weights", model.weights), {"kind": "weights"})
 
 
-def save_state(model: Model, path: str, more: dict[str, Any]) -> None:
-    """Writes weights and the optimizer's state, without the configuration, and JSON values ``more``."""
+def save_state(model: Model, path: str) -> None:
+    """Writes weights, the optimizer's state and the position in training, without the configuration."""
     optimizer = model.optimizer.variables if model.compiled and model.optimizer.built else []
     tensors = _named("weights", model.weights) | _named("optimizer", optimizer)
-    file.write(path, tensors, {"kind": "state", **more})
+    description: dict[str, Any] = {"kind": "state"}
+    _add_training(model, description, tensors)
+    file.write(path, tensors, description)
 
 
 def restore_state(model: Model, path: str) -> dict[str, Any]:
-    """Takes what ``save_state`` wrote, all or nothing; gives the JSON values. ValueError for what does not fit."""
-    description, tensors = file.read(path)
-    state = _grouped("optimizer", tensors)
-    if state:
-        model.optimizer.build(model.trainable_variables)
-        _check_optimizer(path, model.optimizer, state)
-    _assign(path, f"model {model.name!r}", model.weights, _grouped("weights", tensors))
-    if state:
-        _assign(path, "the optimizer", model.optimizer.variables, state)
+    """Takes what ``save_state`` or ``save_model`` wrote in ``fit``, all or nothing; gives the description.
+
+    Raises ValueError for what does not fit, and for a file without a position in training.
+    """
+    if not model.built:
+        raise ValueError(f"fit: model {model.name!r} has no weights yet; build it or call it on data before fit")
+    with file.opened(path) as (description, tensors):
+        if description.get("training") is None:
+            raise ValueError(
+                f"{path!r} holds no position in training, from which fit could go on: ModelCheckpoint (of whole "
+                "models) and BackupAndRestore write such files"
+            )
+        state = _grouped("optimizer", tensors)
+        if state:
+            model.optimizer.build(model.trainable_variables)
+            _check_optimizer(path, model.optimizer, state)
+        _assign(path, f"model {model.name!r}", model.weights, _grouped("weights", tensors))
+        if state:
+            _assign(path, "the optimizer", model.optimizer.variables, state)
+        try:
+            description["training"] = unpack(description["training"], tensors)
+        except ValueError as error:
+            raise ValueError(f"{path!r} cannot be read: {error}") from None
     return description
 
 
-def _check_optimizer(path: str, optimizer: Any, state: list[tuple[str, Tensor]]) -> None:
+def _check_optimizer(path: str, optimizer: Any, state: list[tuple[str, Stored]]) -> None:
     own = [(v.name, tuple(v.shape)) for v in optimizer.variables]
     if problem := mismatch(type(optimizer).__name__, own, [tuple(t.shape) for _, t in state]):
         raise ValueError(f"{path!r} does not fit: {problem}")
@@ -134,12 +167,12 @@ def load_weights(
     if by_name:
         raise ValueError("load_weights: by_name is for Keras's .h5 files; .rv files are matched by order")
     path = file.check_path("load_weights", filepath)
-    _, tensors = file.read(path)
-    _assign(path, f"model {model.name!r}", model.weights, _grouped("weights", tensors), skip_mismatch)
+    with file.opened(path) as (_, tensors):
+        _assign(path, f"model {model.name!r}", model.weights, _grouped("weights", tensors), skip_mismatch)
 
 
 def _assign(
-    path: str, owner: str, variables: list[Any], stored: list[tuple[str, Tensor]], skip_mismatch: bool = False
+    path: str, owner: str, variables: list[Any], stored: list[tuple[str, Stored]], skip_mismatch: bool = False
 ) -> None:
     """Stored tensors into variables, all or none."""
     if len(variables) != len(stored):
@@ -159,7 +192,7 @@ def _assign(
             raise ValueError(problem)
         warnings.warn(problem, stacklevel=4)
     for variable, tensor in fitting:
-        variable.assign(tensor)
+        tensor.read_into(variable)
 
 
 def load_model(
@@ -176,23 +209,35 @@ def load_model(
     that are not known. Source: Keras ``load_model``.
     """
     path = file.check_path("load_model", filepath)
-    description, tensors = file.read(path)
+    with file.opened(path) as (description, tensors):
+        return _load_model(path, description, tensors, custom_objects, compile)
+
+
+def _load_model(
+    path: str,
+    description: dict[str, Any],
+    tensors: dict[str, Stored],
+    custom_objects: dict[str, Any] | None,
+    compile: bool,
+) -> Any:
     if description.get("kind") != "model" or not isinstance(description.get("model"), dict):
         raise ValueError(f"{path!r} holds weights and no model; use load_weights on a model of the same layers")
+    weights = _grouped("weights", tensors)
     with CustomObjectScope(custom_objects or {}):
         try:
-            model = deserialize_object(description["model"])
-            if not model.built and description.get("build_shape") is not None:
-                model.build(description["build_shape"])
+            with uninitialized(sum(math.prod(stored.shape) for _, stored in weights)):
+                model = deserialize_object(description["model"])
+                if not model.built and description.get("build_shape") is not None:
+                    model.build(description["build_shape"])
         except Exception as error:  # a configuration can be wrong in as many ways as layers can
             raise ValueError(f"{path!r}: its model cannot be made: {error}") from error
-        _assign(path, f"model {model.name!r}", model.weights, _grouped("weights", tensors))
+        _assign(path, f"model {model.name!r}", model.weights, weights)
         if compile and description.get("compile") is not None:
             _compile(path, model, description["compile"], _grouped("optimizer", tensors))
     return model
 
 
-def _compile(path: str, model: Any, settings: dict[str, Any], state: list[tuple[str, Tensor]]) -> None:
+def _compile(path: str, model: Any, settings: dict[str, Any], state: list[tuple[str, Stored]]) -> None:
     try:
         model.compile(**{name: deserialize_object(value) for name, value in settings.items()})
         if state:

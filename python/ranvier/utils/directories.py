@@ -14,7 +14,7 @@ from ranvier import random as _random
 from ranvier._names import unknown
 from ranvier.utils.basic import to_categorical
 from ranvier.utils.images import _MODES, _channels_first, _pillow
-from ranvier.utils.py_dataset import PyDataset
+from ranvier.utils.py_dataset import PyDataset, rng_state, set_rng_state
 
 _IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 _KERNELS = {"bilinear": "bilinear", "nearest": "nearest_half_up"}
@@ -57,6 +57,15 @@ class _Files(PyDataset):
         """Another order for the next epoch, if ``shuffle``."""
         if self._shuffle:
             self._rng.shuffle(self._order)
+
+    def get_state(self) -> Any:
+        """The order of this epoch and the place of the generator, for a training that goes on later."""
+        return {"order": np.array(self._order), "random": rng_state(self._rng)}
+
+    def set_state(self, state: Any) -> None:
+        """Goes to where ``get_state`` was called."""
+        self._order = np.array(state["order"])
+        set_rng_state(self._rng, state["random"])
 
     def _read(self, paths: list[str]) -> Any:
         raise NotImplementedError

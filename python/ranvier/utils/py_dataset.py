@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 
 class PyDataset:
     """A sequence of batches: subclasses write ``__len__`` and ``__getitem__(i)``, batch ``i`` as (x, y[, weights]).
@@ -15,7 +17,9 @@ class PyDataset:
     so many threads make batches ahead of their use, or processes with ``use_multiprocessing``, at most
     ``max_queue_size`` batches ahead; the order and an error's place stay those without workers. Processes work on a
     copy of the data set as it is at an epoch's begin, and draw random numbers that follow from the seed and the batch.
-    A subclass with an ``__init__`` of its own need not call this one. Source: Keras.
+    A subclass with an ``__init__`` of its own need not call this one. One whose batches depend on more than their index
+    (an order that ``on_epoch_end`` changes) may have ``get_state()`` and ``set_state(state)``, of numbers, texts and
+    arrays: then ``fit(..., resume=path)`` goes on bit for bit. Source: Keras.
 
     >>> import numpy as np, ranvier as rv
     >>> class Squares(rv.utils.PyDataset):
@@ -57,3 +61,15 @@ class PyDataset:
 
     def on_epoch_end(self) -> None:
         """Called after each epoch, for example to draw new negatives or another order."""
+
+
+def rng_state(rng: Any) -> list[Any]:
+    """The place of a ``numpy.random.RandomState``, or of ``numpy.random`` itself, as numbers, texts and an array."""
+    kind, key, position, has_gauss, cached = rng.get_state(legacy=True)
+    return [kind, np.asarray(key, np.int64), position, has_gauss, cached]
+
+
+def set_rng_state(rng: Any, state: Any) -> None:
+    """Puts a NumPy generator where ``rng_state`` found it."""
+    kind, key, position, has_gauss, cached = state
+    rng.set_state((kind, np.asarray(key, np.uint32), int(position), int(has_gauss), float(cached)))

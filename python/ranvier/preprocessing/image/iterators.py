@@ -13,7 +13,7 @@ import numpy as np
 from ranvier import config
 from ranvier.preprocessing.image.transforms import generator_of
 from ranvier.utils.images import array_to_img
-from ranvier.utils.py_dataset import PyDataset
+from ranvier.utils.py_dataset import PyDataset, rng_state, set_rng_state
 
 FORMATS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff")
 
@@ -80,6 +80,24 @@ class Iterator(PyDataset):
         """Another order for the next epoch, if ``shuffle``."""
         with self.lock:
             self.index_array = self._order()
+
+    def get_state(self) -> Any:
+        """The place in the data, for a training that goes on later."""
+        with self.lock:
+            order = None if self.index_array is None else np.array(self.index_array)
+            return {
+                "batch": self.batch_index,
+                "seen": self.total_batches_seen,
+                "order": order,
+                "random": rng_state(self._rng),
+            }
+
+    def set_state(self, state: Any) -> None:
+        """Goes to where ``get_state`` was called."""
+        with self.lock:
+            self.batch_index, self.total_batches_seen = state["batch"], state["seen"]
+            self.index_array = None if state["order"] is None else np.asarray(state["order"])
+            set_rng_state(self._rng, state["random"])
 
     def reset(self) -> None:
         """Begins anew with the first batch of an epoch."""
