@@ -10,6 +10,7 @@ from ranvier import config as config
 from ranvier import constraints as constraints
 from ranvier import cuda as cuda
 from ranvier import datasets as datasets
+from ranvier import dtype_policies as dtype_policies
 from ranvier import initializers as initializers
 from ranvier import inspection as inspection
 from ranvier import kernels as kernels
@@ -17,6 +18,7 @@ from ranvier import layers as layers
 from ranvier import legacy as legacy
 from ranvier import losses as losses
 from ranvier import metrics as metrics
+from ranvier import mixed_precision as mixed_precision
 from ranvier import models as models
 from ranvier import ops as ops
 from ranvier import optimizers as optimizers
@@ -40,6 +42,8 @@ from ranvier._version import __version__ as __version__
 from ranvier.autograd import enable_grad as enable_grad
 from ranvier.autograd import grad as grad
 from ranvier.autograd import no_grad as no_grad
+from ranvier.dtype_policies import DTypePolicy as DTypePolicy
+from ranvier.dtype_policies import FloatDTypePolicy as FloatDTypePolicy
 from ranvier.gradcheck import gradcheck as gradcheck
 from ranvier.gradcheck import hessian as hessian
 from ranvier.interchange import array as array

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 from ranvier import _core
 
 _floatx = "float32"
+_global_policy: str | None = None  # the name of a policy that was set; see dtype_policies.py
 _names: Counter[str] = Counter()
 
 
@@ -27,6 +29,20 @@ def set_floatx(value: str) -> None:
     if value not in ("float32", "float64"):
         raise ValueError(f"set_floatx: layers compute in float32 or float64, got {value!r}")
     _floatx = value
+
+
+def dtype_policy() -> Any:
+    """The policy of layers that name none: ``rv.mixed_precision.global_policy()``."""
+    from ranvier import dtype_policies
+
+    return dtype_policies.dtype_policy()
+
+
+def set_dtype_policy(policy: Any) -> None:
+    """Sets it, by name or as a DTypePolicy: ``rv.mixed_precision.set_global_policy(policy)``."""
+    from ranvier import dtype_policies
+
+    dtype_policies.set_dtype_policy(policy)
 
 
 def winograd() -> bool:
@@ -69,5 +85,7 @@ def auto_name(prefix: str) -> str:
 
 
 def clear_session() -> None:
-    """Starts the numbering of automatic names afresh (Keras ``clear_session``; there is no other global state)."""
+    """Starts the numbering of automatic names afresh and forgets the global dtype policy. Source: Keras."""
+    global _global_policy
     _names.clear()
+    _global_policy = None

@@ -67,6 +67,7 @@ class Variable(Tensor):
         regularizer: Callable[[Tensor], Tensor] | None = None,
         constraint: Callable[[Tensor], Any] | None = None,
         path: str | None = None,
+        autocast: bool = True,
     ) -> None:
         if callable(initializer) and not isinstance(initializer, Tensor):
             if shape is None:
@@ -86,6 +87,7 @@ class Variable(Tensor):
         self.initializer = initializer if callable(initializer) else None
         self.regularizer = regularizer
         self.constraint = constraint
+        self.autocast = autocast  # whether layers that compute in another dtype read it in that
         self.trainable_by_nature = trainable  # what `trainable` returns to when a frozen layer thaws
         self.trainable = trainable
 
@@ -98,7 +100,12 @@ class Variable(Tensor):
     def trainable(self, value: bool) -> None:
         changes.count += 1
         self._trainable = bool(value)
-        self.requires_grad = self._trainable and self.array.dtype.startswith(("float", "bfloat"))
+        self.requires_grad = self._trainable and self.is_floating
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether the values are floating-point numbers."""
+        return self.array.dtype.startswith(("float", "bfloat"))
 
     @property
     def value(self) -> Tensor:

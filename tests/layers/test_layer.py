@@ -190,7 +190,7 @@ def test_messages_name_layer_expected_found_and_origin() -> None:
         (lambda: layers.Dense(3, activation="rellu"), "activation: 'rellu'. Did you mean 'relu' .*Known: .*relu"),
         (lambda: layers.Dense(3, kernel_initializer="glorot"), "Unknown initializer: 'glorot'"),
         (lambda: layers.Dense(3, kernel_regularizer="l3"), "Unknown regularizer"),
-        (lambda: layers.Dense(3, dtype="mixed_float16"), "dtype must be 'float32' or 'float64'"),
+        (lambda: layers.Dense(3, dtype="mixed_float8"), "dtype must be a dtype or a policy such as 'mixed_float16'"),
         (lambda: layers.Dense(3, kernal_initializer="zeros"), "Unrecognized keyword arguments"),
         (lambda: layers.Concatenate()([rv.Input((2, 3)), rv.Input((3, 3))]), "matching shapes except for axis -1"),
         (lambda: layers.Add()([rv.Input((2,)), rv.Input((3,))]), r"axis 1 has sizes \[2, 3\]"),

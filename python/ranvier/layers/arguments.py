@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from ranvier import config
+from ranvier import dtype_policies
+from ranvier.dtype_policies import DTypePolicy
 
 
 def positive(layer: str, name: str, value: Any) -> int:
@@ -96,13 +97,12 @@ def plain_dtype(dtype: Any) -> Any:
     return dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
 
 
-def checked_dtype(layer: str, dtype: Any) -> str:
-    """A layer's dtype, by default that of ``rv.config.floatx()``. Raises ValueError for one it cannot have."""
-    if dtype is None:
-        return config.floatx()
-    if dtype not in ("float32", "float64", "int32", "int64", "uint8", "bool"):
-        raise ValueError(f"{layer}: dtype must be 'float32' or 'float64' (layers do not mix precisions), got {dtype!r}")
-    return str(dtype)
+def checked_policy(layer: str, dtype: Any) -> DTypePolicy:
+    """A layer's dtype policy, by default the global one. Raises ValueError for what is none."""
+    try:
+        return dtype_policies.get(dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{layer}: dtype must be a dtype or a policy such as 'mixed_float16': {error}") from None
 
 
 def input_shape_argument(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:

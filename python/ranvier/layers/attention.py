@@ -144,8 +144,8 @@ class Attention(Layer):
         use_causal_mask: bool = False,
     ) -> Any:
         query, value, key = self._three(inputs)
-        output = KerasTensor(self.compute_output_shape([query.shape, value.shape, key.shape]), self.dtype)
-        weights = KerasTensor((*query.shape[:-1], key.shape[-2]), self.dtype)
+        output = KerasTensor(self.compute_output_shape([query.shape, value.shape, key.shape]), self.compute_dtype)
+        weights = KerasTensor((*query.shape[:-1], key.shape[-2]), self.compute_dtype)
         return (output, weights) if return_attention_scores else output
 
     def get_config(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Heads(Layer):
             activation=activation,
             bias_axes=bias_axes if self.use_bias else None,
             activity_regularizer=self._inner_activity_regularizer,
-            dtype=self.dtype,
+            dtype=self.dtype_policy,
             name=name,
             **self._parts,
         )

@@ -41,21 +41,6 @@ class Built(Tracked):
         """The layer's name: layers are not told which model holds them."""
         return self.name
 
-    @property
-    def compute_dtype(self) -> str:
-        """The dtype that the layer computes in; the same as that of its weights."""
-        return self.dtype
-
-    @property
-    def variable_dtype(self) -> str:
-        """The dtype of the weights."""
-        return self.dtype
-
-    @property
-    def input_dtype(self) -> str:
-        """The dtype that floating inputs are converted to."""
-        return self.dtype
-
     def stateless_call(
         self,
         trainable_variables: Any,
@@ -110,7 +95,8 @@ def _remembering(build: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(build)
     def run(self: Any, *args: Any, **kwargs: Any) -> None:
-        build(self, *args, **kwargs)
+        with self._casting(False):  # while it is built a layer sees the variables themselves
+            build(self, *args, **kwargs)
         shapes = {**dict(zip(names, args, strict=False)), **kwargs}
         if shapes:
             self._build_shapes = shapes

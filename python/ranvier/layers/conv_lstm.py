@@ -78,7 +78,7 @@ class _ConvLSTMCell(LSTMCell):
         self.built = True
 
     def get_initial_state(self, batch_size: int) -> list[Any]:
-        return [ops.zeros((batch_size, *self.state_shape), self.dtype) for _ in range(2)]
+        return [ops.zeros((batch_size, *self.state_shape), self.compute_dtype) for _ in range(2)]
 
     def _conv(self, x: Any, kernel: Any, bias: Any, strides: Any, padding: str, dilation: Any) -> Any:
         kernel = ops.expand_dims(kernel, 0) if self.rank == 1 else kernel
@@ -142,7 +142,9 @@ class _ConvLSTM(WholeSequence):
                 output = ops.where(alive, fresh, output)
                 states = [ops.where(alive, new, old) for new, old in zip(after, states, strict=True)]
             outputs.append(output)
-        return ops.stack(outputs, axis=1) if outputs else ops.zeros((n, 0, *output.shape[1:]), self.dtype), states
+        return ops.stack(outputs, axis=1) if outputs else ops.zeros(
+            (n, 0, *output.shape[1:]), self.compute_dtype
+        ), states
 
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
         n, steps, *rest = sequences_shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import activations, constraints, initializers, regularizers
+from ranvier import activations, config, constraints, initializers, regularizers
 from ranvier.layers.arguments import known_axis, positive
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.layer import Layer
@@ -25,7 +25,7 @@ class InputLayer(Layer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(dtype=dtype, name=name, **kwargs)
+        super().__init__(dtype=dtype or config.floatx(), name=name, **kwargs)
         if (shape is None) == (batch_shape is None):
             raise ValueError("Input: pass either `shape` (without the batch axis) or `batch_shape`")
         if batch_shape is None:

@@ -36,6 +36,7 @@ class Embedding(Layer):
         input_length = kwargs.pop("input_length", None)  # of no use, but older code gives it
         if input_length is not None and "input_shape" not in kwargs:
             kwargs["input_shape"] = (input_length,)
+        kwargs["autocast"] = False  # numbers of rows, even as floats, are no numbers to round
         super().__init__(**kwargs)
         self.input_dim = positive("Embedding", "input_dim", input_dim)
         self.output_dim = positive("Embedding", "output_dim", output_dim)
@@ -53,6 +54,7 @@ class Embedding(Layer):
             regularizer=self.embeddings_regularizer,
             constraint=self.embeddings_constraint,
             name="embeddings",
+            autocast=False,  # fewer are looked up than there are
         )
         self.built = True
         if self._initial is not None:
@@ -61,7 +63,7 @@ class Embedding(Layer):
     def call(self, inputs: Any) -> Any:
         if inputs.dtype not in ("int32", "int64"):
             inputs = ops.cast(inputs, "int32")
-        outputs = ops.embedding(inputs, self.embeddings)
+        outputs = ops.cast(ops.embedding(inputs, self.embeddings), self.compute_dtype)
         if self.mask_zero:
             set_mask(outputs, self.compute_mask(inputs))
         return outputs

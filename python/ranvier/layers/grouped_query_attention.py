@@ -70,8 +70,8 @@ class GroupedQueryAttention(Heads):
         self._value_dense = self._into_heads("value", value_shape, self.num_key_value_heads, self.head_dim)
         self._output_dense = self._dense("attention_output", "bquh,uhm->bqm", "m", (None, query_shape[-1]))
         self._output_dense.build((None, None, self.num_query_heads, self.head_dim))
-        self._softmax = Softmax(dtype=self.dtype)
-        self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype)
+        self._softmax = Softmax(dtype=self.dtype_policy)
+        self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy)
         self.built = True
 
     def call(
@@ -119,9 +119,9 @@ class GroupedQueryAttention(Heads):
     def compute_output_spec(
         self, query: Any, value: Any, key: Any = None, return_attention_scores: bool = False, **kwargs: Any
     ) -> Any:
-        output = KerasTensor(self.compute_output_shape(query.shape, value.shape), self.dtype)
+        output = KerasTensor(self.compute_output_shape(query.shape, value.shape), self.compute_dtype)
         sizes = (query.shape[0], self.num_query_heads, query.shape[1], value.shape[1])
-        return (output, KerasTensor(sizes, self.dtype)) if return_attention_scores else output
+        return (output, KerasTensor(sizes, self.compute_dtype)) if return_attention_scores else output
 
     def get_config(self) -> dict[str, Any]:
         return {

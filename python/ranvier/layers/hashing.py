@@ -30,6 +30,8 @@ def _bytes(value: Any) -> bytes:
 class _Hashed(Layer):
     """What both share: ``num_bins``, the mode of the output, and its dtype."""
 
+    computes_inputs = False  # 16 bits round large numbers
+
     def __init__(self, num_bins: int, output_mode: str, modes: tuple[str, ...], sparse: bool, **kwargs: Any) -> None:
         kind = type(self).__name__
         if output_mode not in modes:
@@ -48,11 +50,11 @@ class _Hashed(Layer):
     def _encoded(self, bins: np.ndarray) -> Any:
         if self.output_mode == "int":
             return as_tensor(bins.astype(self.dtype))
-        return encode(as_tensor(bins), self.output_mode, self.num_bins, self.dtype)
+        return encode(as_tensor(bins), self.output_mode, self.num_bins, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         own = {"num_bins": self.num_bins, "output_mode": self.output_mode}
-        return {**super().get_config(), "dtype": self.dtype, **own}
+        return {**super().get_config(), "dtype": self.dtype_policy.name, **own}
 
 
 class Hashing(_Hashed):
@@ -110,7 +112,7 @@ class Hashing(_Hashed):
         return encoded_shape(input_shape, self.output_mode, self.num_bins)
 
     def compute_output_spec(self, inputs: Any) -> Any:
-        return KerasTensor(self.compute_output_shape(inputs.shape), self.dtype)
+        return KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "salt": self.salt, "mask_value": self.mask_value}

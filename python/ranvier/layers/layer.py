@@ -8,19 +8,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ranvier import _tree, config
+from ranvier import _tree, config, ops
 from ranvier.autograd import no_grad
+from ranvier.dtype_policies import NARROW
 from ranvier.layers.arguments import (
     KERAS_ONLY,
-    checked_dtype,
     input_shape_argument,
     plain_dtype,
     simple_arguments,
     unknown_arguments,
 )
-from ranvier.layers.building import Built
 from ranvier.layers.input_spec import InputSpec, check_inputs
 from ranvier.layers.masks import Masks, get_mask, set_mask
+from ranvier.layers.precision import InPrecision
 from ranvier.layers.signature import Signature, signature_of, signatures
 from ranvier.layers.symbolic import KerasTensor, Node, is_symbolic
 from ranvier.tensor import Tensor, array_of, as_tensor, wrap
@@ -40,12 +40,12 @@ _calls = _Calls()
 _PLAIN = ["training"]  # options that hold no tensors
 
 
-class Layer(Built):
+class Layer(InPrecision):
     """A computation with state. Subclasses define ``call``, ``build`` where they have weights, and ``get_config``.
 
-    ``__call__`` converts its arguments to tensors of the layer's dtype, checks them against ``input_spec``, builds
-    the layer on first use, passes ``training`` down to the layers inside, and runs ``call``; on symbolic tensors
-    it gives symbolic tensors. Source: Keras ``Layer``.
+    ``__call__`` converts its arguments to tensors of the dtype that the layer computes in (``dtype`` may be a policy,
+    ``rv.mixed_precision``), checks them against ``input_spec``, builds the layer on first use, passes ``training`` down
+    to the layers inside, and runs ``call``; on symbolic tensors it gives symbolic tensors. Source: Keras ``Layer``.
 
     >>> import ranvier as rv
     >>> class Scale(rv.layers.Layer):
@@ -75,20 +75,20 @@ class Layer(Built):
         *,
         activity_regularizer: Any = None,
         trainable: bool = True,
-        dtype: str | None = None,
+        dtype: Any = None,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
         from ranvier import regularizers  # which needs ops, which need layers for symbolic tensors
 
         self.input_shape_argument = input_shape_argument(kwargs)
-        kwargs.pop("autocast", None)
+        self.autocast = bool(kwargs.pop("autocast", True))
         if kwargs:
             raise unknown_arguments(type(self), kwargs)
         if name is not None and not isinstance(name, str):
             raise ValueError(f"{type(self).__name__}: argument `name` must be a string, got {name!r}")
         self.name = name or config.auto_name(config.to_snake_case(type(self).__name__))
-        self.dtype = checked_dtype(type(self).__name__, dtype)
+        self.dtype_policy = dtype
         self.built = False
         self.input_spec: Any = None
         self.supports_masking = False
@@ -109,7 +109,7 @@ class Layer(Built):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of ``call``'s result; by default found by calling the layer on zeros."""
-        inputs = _tree.map_shapes(lambda shape: KerasTensor(shape, self.dtype), input_shape)
+        inputs = _tree.map_shapes(lambda shape: KerasTensor(shape, self.compute_dtype), input_shape)
         return _tree.map_structure(lambda t: t.shape, self.compute_output_spec(inputs))
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
@@ -153,7 +153,7 @@ class Layer(Built):
         if (
             len(args) == 1 and isinstance(args[0], Tensor) and (not kwargs or list(kwargs) == _PLAIN)
         ):  # nearly every call
-            if args[0].dtype != self.dtype:
+            if args[0].dtype != self.input_dtype:
                 args = (self._convert_tensor(args[0]),)
         else:
             args, kwargs = tuple(self._convert(a) for a in args), {k: self._convert(v) for k, v in kwargs.items()}
@@ -175,7 +175,7 @@ class Layer(Built):
             if outer_training is None or kwargs or signature.training:
                 self._set_training(signature, kwargs)
             mask = self._set_mask(signature, args, kwargs) if Masks.exist else None
-            outputs = self.call(*args, **kwargs)
+            outputs = self._call_casting(args, kwargs) if self._reads_cast else self.call(*args, **kwargs)
             if self.activity_regularizer is not None:
                 self._add_activity_loss(outputs)
             if mask is not None and self.supports_masking:
@@ -189,8 +189,8 @@ class Layer(Built):
 
     def _convert_tensor(self, x: Tensor) -> Tensor:
         floating = x.dtype.startswith(("float", "bfloat"))
-        if (floating or (self.casts_integers and x.dtype != "bool")) and x.dtype != self.dtype:
-            converted = x.astype(self.dtype)
+        if (self.autocast if floating else self.casts_integers and x.dtype != "bool") and x.dtype != self.input_dtype:
+            converted = x.astype(self.input_dtype)
             if Masks.exist and get_mask(x) is not None:
                 set_mask(converted, get_mask(x))
             return converted
@@ -209,8 +209,8 @@ class Layer(Built):
             return {key: self._convert(item) for key, item in x.items()}
         if isinstance(x, (np.ndarray, np.generic)) or hasattr(x, "__array_interface__"):
             values = np.asarray(x)
-            wants = values.dtype.kind == "f" or (self.casts_integers and values.dtype.kind in "iu")
-            return wrap(array_of(values, self.dtype if wants else None))
+            wants = self.autocast if values.dtype.kind == "f" else self.casts_integers and values.dtype.kind in "iu"
+            return wrap(array_of(values, self.input_dtype if wants else None))
         if hasattr(x, "__dlpack__") and not isinstance(x, KerasTensor):
             return self._convert_tensor(as_tensor(np.asarray(x)))
         return x
@@ -249,7 +249,7 @@ class Layer(Built):
 
     def _add_activity_loss(self, outputs: Any) -> None:
         for output in _tree.flatten(outputs):
-            penalty = self.activity_regularizer(output)
+            penalty = self.activity_regularizer(ops.cast(output, "float32") if output.dtype in NARROW else output)
             self.add_loss(penalty / output.shape[0] if output.ndim else penalty)
 
     # --- masks ---------------------------------------------------------------------------------------
@@ -299,7 +299,8 @@ class Layer(Built):
         if type(self).compute_output_shape is Layer.compute_output_shape:
             return self._trace(args, kwargs)
         first = args[0] if args else next(iter(kwargs.values()))
-        dtype = _tree.flatten(first)[0].dtype if self.keeps_dtype else self.dtype
+        given = _tree.flatten(first)[0].dtype
+        dtype = given if self.keeps_dtype and not given.startswith(("float", "bfloat")) else self.compute_dtype
         shapes = self.compute_output_shape(shapes_of(first))
         return _tree.map_shapes(lambda shape: KerasTensor(shape, dtype), shapes)
 
@@ -345,7 +346,7 @@ class Layer(Built):
 
     def get_config(self) -> dict[str, Any]:
         """What ``from_config`` needs to make this layer anew, without its weights, as JSON values."""
-        base = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
+        base = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype_policy.name}
         if self.activity_regularizer is not None:
             from ranvier.saving.registry import serialize_object
 
@@ -376,4 +377,4 @@ def _zeros_like(fills: tuple[int, int], leaf: Any) -> Any:
     if not isinstance(leaf, KerasTensor):
         return leaf
     shape = [fills[min(axis, 1)] if size is None else size for axis, size in enumerate(leaf.shape)]
-    return Tensor(np.zeros(shape, leaf.dtype))
+    return Tensor(np.zeros(shape), dtype=leaf.dtype)

@@ -31,6 +31,8 @@ class IndexLookup(Layer):
     ``num_oov_indices`` to tokens that are not in the vocabulary, then one to each that is.
     """
 
+    computes_inputs = False  # 16 bits round large numbers
+
     def __init__(self, settings: dict[str, Any], **kwargs: Any) -> None:
         kwargs.pop("vocabulary_size", None)  # which Keras writes into configurations
         super().__init__(**kwargs)
@@ -176,12 +178,12 @@ class IndexLookup(Layer):
         if self.output_mode == "int":
             return as_tensor(numbers)
         mode = "count" if self.output_mode == "tf_idf" else self.output_mode
-        encoded = encode(as_tensor(numbers), mode, self._depth(), self.dtype)
+        encoded = encode(as_tensor(numbers), mode, self._depth(), self.compute_dtype)
         if self.output_mode != "tf_idf" or self._idf is None:
             return encoded
         idf = np.zeros(self._depth())
         idf[: len(self._idf)] = self._idf
-        return encoded * as_tensor(idf, self.dtype)
+        return encoded * as_tensor(idf, self.compute_dtype)
 
     def _depth(self) -> int:
         return self.max_tokens if self.pad_to_max_tokens and self.max_tokens else self.vocabulary_size()
@@ -197,7 +199,7 @@ class IndexLookup(Layer):
         return encoded_shape(input_shape, mode, self._depth())
 
     def compute_output_spec(self, inputs: Any) -> Any:
-        dtype = "int64" if self.output_mode == "int" else self.dtype
+        dtype = "int64" if self.output_mode == "int" else self.compute_dtype
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class MultiHeadAttention(Heads):
         self._output_dense = self._dense("attention_output", f"{free}{bound},{bound}{made}->{free}{made}", made, shape)
         self._output_dense.build((*query_shape[:-1], self.num_heads, self.value_dim))
         self._plan(rank)
-        self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype)
+        self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy)
         self.built = True
 
     def _plan(self, rank: int) -> None:
@@ -102,7 +102,7 @@ class MultiHeadAttention(Heads):
         self._score_equation = f"{target},{source}->{scores}"
         self._combine_equation = f"{scores},{source}->{target}"
         count = len(self._axes)
-        self._softmax = Softmax(axis=list(range(-count, 0)) if count > 1 else -1, dtype=self.dtype)
+        self._softmax = Softmax(axis=list(range(-count, 0)) if count > 1 else -1, dtype=self.dtype_policy)
 
     def call(
         self,
@@ -150,10 +150,10 @@ class MultiHeadAttention(Heads):
         self, query: Any, value: Any, key: Any = None, return_attention_scores: bool = False, **kwargs: Any
     ) -> Any:
         shape = self.compute_output_shape(query.shape, value.shape, None if key is None else key.shape)
-        output = KerasTensor(shape, self.dtype)
+        output = KerasTensor(shape, self.compute_dtype)
         lead, steps = [query.shape[i] for i in self._batch if i < query.ndim - 1], [query.shape[i] for i in self._axes]
         sizes = (*lead, self.num_heads, *steps, *(value.shape[i] for i in self._axes))
-        return (output, KerasTensor(sizes, self.dtype)) if return_attention_scores else output
+        return (output, KerasTensor(sizes, self.compute_dtype)) if return_attention_scores else output
 
     def get_config(self) -> dict[str, Any]:
         return {

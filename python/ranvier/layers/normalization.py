@@ -11,6 +11,7 @@ from ranvier.layers.axes import on_last_axis
 from ranvier.layers.core import Activation
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.layer import Layer
+from ranvier.layers.precision import in_float32
 from ranvier.saving.registry import serialize_object
 from ranvier.tensor import as_tensor
 
@@ -90,6 +91,7 @@ class BatchNormalization(Layer):
                 regularizer=self.gamma_regularizer,
                 constraint=self.gamma_constraint,
                 name="gamma",
+                autocast=False,
             )
         if self.center:
             self.beta = self.add_weight(
@@ -98,6 +100,7 @@ class BatchNormalization(Layer):
                 regularizer=self.beta_regularizer,
                 constraint=self.beta_constraint,
                 name="beta",
+                autocast=False,
             )
         self.moving_mean = self.add_weight((size,), self.moving_mean_initializer, trainable=False, name="moving_mean")
         self.moving_variance = self.add_weight(
@@ -124,7 +127,7 @@ class BatchNormalization(Layer):
                 activation=activation,
             )
 
-        return on_last_axis(normalise, inputs, self.axis)
+        return in_float32(lambda x: on_last_axis(normalise, x, self.axis), inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -158,7 +161,7 @@ def takes_relu(layer: Layer, following: Layer) -> bool:
         return False
     return (
         plain
-        and layer.dtype == following.dtype
+        and layer.compute_dtype == following.compute_dtype
         and layer.activity_regularizer is None
         and following.activity_regularizer is None
         and not {"call", "compute_mask"} & (layer.__dict__.keys() | following.__dict__.keys())
@@ -183,8 +186,8 @@ class Rescaling(Layer):
         self.built = True
 
     def call(self, inputs: Any) -> Any:
-        return inputs * as_tensor(self.scale, self.dtype, inputs.device) + as_tensor(
-            self.offset, self.dtype, inputs.device
+        return inputs * as_tensor(self.scale, inputs.dtype, inputs.device) + as_tensor(
+            self.offset, inputs.dtype, inputs.device
         )
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -42,6 +42,8 @@ class Normalization(Layer):
     [[-1.0, 0.0]]
     """
 
+    computes_inputs = False  # 16 bits round large numbers
+
     casts_integers = True
 
     def __init__(
@@ -129,7 +131,8 @@ class Normalization(Layer):
                     f"shape {inputs.shape}"
                 )
         deviation = ops.maximum(ops.sqrt(variance), 1e-7)
-        return mean + inputs * deviation if self.invert else (inputs - mean) / deviation
+        result = mean + inputs * deviation if self.invert else (inputs - mean) / deviation
+        return ops.cast(result, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -176,6 +179,8 @@ class CategoryEncoding(Layer):
     [[1.0, 2.0, 0.0, 0.0], [0.0, 0.0, 0.0, 3.0]]
     """
 
+    computes_inputs = False  # 16 bits round large numbers
+
     def __init__(self, num_tokens: int | None = None, output_mode: str = "multi_hot", **kwargs: Any) -> None:
         if kwargs.pop("sparse", False):
             raise ValueError("CategoryEncoding: sparse=True is not supported: arrays are dense")
@@ -192,14 +197,14 @@ class CategoryEncoding(Layer):
                 f"CategoryEncoding {self.name!r}: count_weights need output_mode='count', which is {self.output_mode!r}"
             )
         indices = inputs if inputs.dtype in ("int32", "int64") else ops.cast(inputs, "int32")
-        weights = None if count_weights is None else ops.cast(count_weights, self.dtype)
-        return encode(indices, self.output_mode, self.num_tokens, self.dtype, weights)
+        weights = None if count_weights is None else ops.cast(count_weights, self.compute_dtype)
+        return encode(indices, self.output_mode, self.num_tokens, self.compute_dtype, weights)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return encoded_shape(input_shape, self.output_mode, self.num_tokens)
 
     def compute_output_spec(self, inputs: Any, count_weights: Any = None) -> Any:
-        return KerasTensor(self.compute_output_shape(inputs.shape), self.dtype)
+        return KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_tokens": self.num_tokens, "output_mode": self.output_mode}
@@ -216,6 +221,8 @@ class Discretization(Layer):
     >>> rv.layers.Discretization([0.0, 1.0])([[-1.5, 0.0, 3.4, 0.5]]).tolist()
     [[0, 1, 2, 1]]
     """
+
+    computes_inputs = False  # 16 bits round large numbers
 
     casts_integers = True
 
@@ -267,14 +274,14 @@ class Discretization(Layer):
         indices = len(self.bin_boundaries) - ops.sum(ops.cast(above, "int32"), -1)
         if self.output_mode == "int":
             return ops.cast(indices, "int32")
-        return encode(indices, self.output_mode, len(self.bin_boundaries) + 1, self.dtype)
+        return encode(indices, self.output_mode, len(self.bin_boundaries) + 1, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         depth = self.num_bins if self.bin_boundaries is None else len(self.bin_boundaries) + 1
         return encoded_shape(input_shape, self.output_mode, depth or 0)
 
     def compute_output_spec(self, inputs: Any) -> Any:
-        dtype = "int32" if self.output_mode == "int" else self.dtype
+        dtype = "int32" if self.output_mode == "int" else self.compute_dtype
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype)
 
     def get_config(self) -> dict[str, Any]:

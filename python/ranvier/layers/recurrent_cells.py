@@ -56,7 +56,7 @@ class _Cell(Layer):
     def get_initial_state(self, batch_size: int) -> list[Any]:
         """Zeros."""
         sizes = self.state_size if isinstance(self.state_size, list) else [self.state_size]
-        return [ops.zeros((batch_size, size), self.dtype) for size in sizes]
+        return [ops.zeros((batch_size, size), self.compute_dtype) for size in sizes]
 
     def build(self, input_shape: Any, states_shape: Any = None) -> None:
         features, columns = known_axis(self, input_shape, -1), self.gates * self.units
@@ -84,7 +84,7 @@ class _Cell(Layer):
         if not training or rate == 0:
             return None
         if kind not in self._dropout_masks:
-            self._dropout_masks[kind] = ops.dropout(ops.ones(shape, self.dtype), rate, self._generator)
+            self._dropout_masks[kind] = ops.dropout(ops.ones(shape, self.compute_dtype), rate, self._generator)
         return self._dropout_masks[kind]
 
     def reset_dropout_mask(self) -> None:
@@ -335,7 +335,7 @@ class StackedRNNCells(Layer):
         return output_size_of(self.cells[-1])
 
     def get_initial_state(self, batch_size: int) -> list[Any]:
-        return [initial_state_of(cell, batch_size, self.dtype) for cell in self.cells]
+        return [initial_state_of(cell, batch_size, self.compute_dtype) for cell in self.cells]
 
     def build(self, input_shape: Any, states_shape: Any = None) -> None:
         for cell in self.cells:

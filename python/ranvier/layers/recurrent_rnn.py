@@ -116,7 +116,7 @@ class RNN(Layer):
     def _make_states(self, batch_size: int) -> None:
         """Variables, written in place: a recorded step finds them again."""
         if self.states is None or (self._begins_anew and _tree.flatten(self.states)[0].shape[0] != batch_size):
-            initial = initial_state_of(self.cell, batch_size, self.dtype)
+            initial = initial_state_of(self.cell, batch_size, self.compute_dtype)
             self.states = _tree.map_structure(lambda state: Variable(state, trainable=False, name="rnn_state"), initial)
 
     def reset_state(self) -> None:
@@ -135,8 +135,8 @@ class RNN(Layer):
     def _run(self, x: Any, states: Any, mask: Any, training: bool) -> tuple[Any, Any]:
         """Outputs of all steps, and the last states: one call of the cell after another."""
         n, steps = x.shape[:2]
-        states = initial_state_of(self.cell, n, self.dtype) if states is None else states
-        output, outputs = ops.zeros((n, output_size_of(self.cell)), self.dtype), []
+        states = initial_state_of(self.cell, n, self.compute_dtype) if states is None else states
+        output, outputs = ops.zeros((n, output_size_of(self.cell)), self.compute_dtype), []
         for t in reversed(range(steps)) if self.go_backwards else range(steps):
             fresh, after = step_of(self.cell, x[:, t], states, training)
             after = after if isinstance(after, (list, tuple)) else [after]
@@ -148,7 +148,9 @@ class RNN(Layer):
                 pairs = zip(_tree.flatten(list(after)), _tree.flatten(states), strict=True)
                 states = _tree.pack(states, [ops.where(alive, new, old) for new, old in pairs])
             outputs.append(output)
-        return ops.stack(outputs, axis=1) if outputs else ops.zeros((n, 0, *output.shape[1:]), self.dtype), states
+        return ops.stack(outputs, axis=1) if outputs else ops.zeros(
+            (n, 0, *output.shape[1:]), self.compute_dtype
+        ), states
 
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
         n, steps = sequences_shape[:2]

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ranvier import ops, random, regularizers
+from ranvier.dtype_policies import NARROW
 from ranvier.layers.arguments import check_data_format
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.layer import Layer
@@ -118,7 +119,7 @@ class GaussianNoise(Layer):
         if not training or not self.stddev:
             return inputs
         generator = self._generator or random.default_generator()
-        return inputs + generator.normal(inputs.shape, 0.0, self.stddev, inputs.dtype)
+        return inputs + _normal(generator, inputs, 0.0, self.stddev)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -151,7 +152,7 @@ class GaussianDropout(Layer):
         if not training or not self.rate:
             return inputs
         generator = self._generator or random.default_generator()
-        return inputs * generator.normal(inputs.shape, 1.0, math.sqrt(self.rate / (1 - self.rate)), inputs.dtype)
+        return inputs * _normal(generator, inputs, 1.0, math.sqrt(self.rate / (1 - self.rate)))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -230,3 +231,9 @@ class ActivityRegularization(Layer):
         config = {**super().get_config(), "l1": self.l1, "l2": self.l2}
         del config["activity_regularizer"]
         return config
+
+
+def _normal(generator: random.Generator, like: Any, mean: float, stddev: float) -> Any:
+    """Normal numbers of the shape and dtype of ``like``, drawn in float32 for 16 bits."""
+    drawn = generator.normal(like.shape, mean, stddev, "float32" if like.dtype in NARROW else like.dtype)
+    return ops.cast(drawn, like.dtype)

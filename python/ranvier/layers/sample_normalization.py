@@ -10,6 +10,7 @@ from ranvier.layers.arguments import check_axes, known_axis
 from ranvier.layers.axes import on_last_axis
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.layer import Layer
+from ranvier.layers.precision import in_float32
 from ranvier.saving.registry import serialize_object
 
 _PARTS = ("initializer", "regularizer", "constraint")
@@ -38,7 +39,9 @@ class _SampleNormalization(Layer):
         for name, wanted in (("gamma", self.scale), ("beta", self.center)):
             if wanted:
                 initializer, regularizer, constraint = (getattr(self, f"{name}_{part}") for part in _PARTS)
-                weight = self.add_weight(shape, initializer, regularizer=regularizer, constraint=constraint, name=name)
+                weight = self.add_weight(
+                    shape, initializer, regularizer=regularizer, constraint=constraint, name=name, autocast=False
+                )
                 setattr(self, name, weight)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -99,7 +102,7 @@ class LayerNormalization(_SampleNormalization):
         self.built = True
 
     def call(self, inputs: Any) -> Any:
-        return ops.layer_norm(inputs, self.gamma, self.beta, self.axis, self.epsilon)
+        return in_float32(lambda x: ops.layer_norm(x, self.gamma, self.beta, self.axis, self.epsilon), inputs)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}
@@ -157,7 +160,7 @@ class GroupNormalization(_SampleNormalization):
         def normalise(x: Any) -> Any:
             return ops.group_norm(x, self.gamma, self.beta, self._groups, self.epsilon)
 
-        return on_last_axis(normalise, inputs, self.axis)
+        return in_float32(lambda x: on_last_axis(normalise, x, self.axis), inputs)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "groups": self.groups, "axis": self.axis}
@@ -205,8 +208,11 @@ class UnitNormalization(Layer):
     def call(self, inputs: Any) -> Any:
         axes = self.axis if isinstance(self.axis, int) else tuple(self.axis)
         check_axes(self, inputs.shape, (axes,) if isinstance(axes, int) else axes)
-        squares = ops.sum(inputs * inputs, axes, keepdims=True)
-        return inputs / ops.sqrt(ops.maximum(squares, 1e-12))
+
+        def normalise(x: Any) -> Any:
+            return x / ops.sqrt(ops.maximum(ops.sum(x * x, axes, keepdims=True), 1e-12))
+
+        return in_float32(normalise, inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -236,7 +242,7 @@ class RMSNormalization(Layer):
     def build(self, input_shape: Any) -> None:
         axes = [self.axis] if isinstance(self.axis, int) else self.axis
         sizes = tuple(known_axis(self, input_shape, a) for a in axes)
-        self.scale = self.add_weight(sizes, "ones", name="scale")
+        self.scale = self.add_weight(sizes, "ones", name="scale", autocast=False)
         rank = len(input_shape)
         self._shape = [1] * rank  # of the scale, beside the inputs
         for axis, size in zip(axes, sizes, strict=True):
@@ -245,8 +251,12 @@ class RMSNormalization(Layer):
 
     def call(self, inputs: Any) -> Any:
         axes = self.axis if isinstance(self.axis, int) else tuple(self.axis)
-        size = ops.mean(inputs * inputs, axes, keepdims=True)
-        return inputs / ops.sqrt(size + self.epsilon) * ops.reshape(self.scale, self._shape)
+
+        def normalise(x: Any) -> Any:
+            size = ops.mean(x * x, axes, keepdims=True)
+            return x / ops.sqrt(size + self.epsilon) * ops.reshape(self.scale, self._shape)
+
+        return in_float32(normalise, inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

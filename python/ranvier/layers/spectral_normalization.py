@@ -59,7 +59,7 @@ class SpectralNormalization(Wrapper):
         return self.layer(inputs, **options)
 
     def _normalize(self) -> None:
-        with no_grad():
+        with no_grad(), self._casting(False):  # the weights themselves
             matrix = ops.reshape(self.kernel, (-1, self.kernel.shape[-1]))
             u = self.vector_u.detach()
             for _ in range(self.power_iterations):

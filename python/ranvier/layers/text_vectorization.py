@@ -40,6 +40,8 @@ class TextVectorization(Layer):
     [[2, 1, 4], [3, 0, 0]]
     """
 
+    computes_inputs = False  # 16 bits round large numbers
+
     def __init__(
         self,
         max_tokens: int | None = None,
@@ -199,7 +201,7 @@ class TextVectorization(Layer):
             counts = (counts > 0).astype(float)
         elif self.output_mode == "tf_idf" and self._idf is not None:
             counts[:, : len(self._idf)] *= self._idf
-        return Tensor(counts, dtype=self.dtype)
+        return Tensor(counts, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         from ranvier.saving.registry import serialize_object

@@ -31,14 +31,16 @@ class Tracked(Noticed):
         regularizer: Any = None,
         constraint: Any = None,
         name: str | None = None,
+        autocast: bool = True,
     ) -> Variable:
         """A new variable of this layer: ``initializer`` is a string, an Initializer or a function (glorot_uniform if
-        None, zeros for integers)."""
+        None, zeros for integers). ``autocast``: whether ``call`` reads a trained one in the dtype that the layer
+        computes in."""
         from ranvier import constraints, initializers, regularizers
 
         dtype = dtype or self.dtype
         if initializer is None:
-            initializer = "glorot_uniform" if dtype.startswith("float") else "zeros"
+            initializer = "glorot_uniform" if dtype.startswith(("float", "bfloat")) else "zeros"
         variable = Variable(
             initializers.get(initializer),
             shape=() if shape is None else shape,
@@ -47,6 +49,7 @@ class Tracked(Noticed):
             name=name,
             regularizer=regularizers.get(regularizer),
             constraint=constraints.get(constraint),
+            autocast=autocast,
         )
         variable.path = f"{self.name}/{variable.name}"
         if not self._trainable:

@@ -9,6 +9,7 @@ import numpy as np
 from ranvier import _core, ops
 from ranvier.autograd import Function, is_recording
 from ranvier.ops.activation import Sigmoid
+from ranvier.ops.elementwise.operands import Cast
 from ranvier.ops.softmax import Softmax
 from ranvier.tensor import Tensor, as_tensor
 
@@ -70,9 +71,12 @@ def _logits_behind(probabilities: Tensor, activation: type[Function]) -> Tensor 
     A loss of logits neither rounds small losses away nor clips large ones, and its gradient is one subtraction.
     """
     node = probabilities.node
+    while isinstance(node, Cast):  # of what a layer computed in 16 bits
+        node = node.source
     if not is_recording() or not isinstance(node, (Softmax, Sigmoid)) or not isinstance(node, activation):
         return None
-    return node.logits
+    logits = node.logits
+    return logits if logits is None else ops.cast(logits, probabilities.dtype)
 
 
 def clipped(probabilities: Tensor) -> Tensor:

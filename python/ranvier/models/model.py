@@ -38,13 +38,14 @@ class Model(Trainer, Layer):
         *,
         name: str | None = None,
         trainable: bool = True,
-        dtype: str | None = None,
+        dtype: Any = None,
         **kwargs: Any,
     ) -> None:
         if (inputs is None) != (outputs is None):
             raise ValueError(f"{type(self).__name__}: pass both inputs and outputs, or neither and define call()")
         if inputs is not None and name is None and type(self) is Model:
             name = auto_name("functional")
+        self.computes_inputs = self.computes_inputs and inputs is None  # each Input has a dtype of its own
         Layer.__init__(self, name=name, trainable=trainable, dtype=dtype, **kwargs)
         self.graph: Graph | None = None
         if inputs is not None:
@@ -67,7 +68,7 @@ class Model(Trainer, Layer):
         if self.graph is None:
             self.built = True
             self._build_shape = input_shape
-            self._trace((_tree.map_shapes(lambda s: KerasTensor(s, self.dtype), input_shape),), {})
+            self._trace((_tree.map_shapes(lambda s: KerasTensor(s, self.input_dtype), input_shape),), {})
 
     def _build_for(self, signature: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if type(self).build is Model.build:  # the call that follows builds the layers inside

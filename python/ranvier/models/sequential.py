@@ -31,6 +31,8 @@ class Sequential(Model):
     407050
     """
 
+    computes_inputs = False
+
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(trainable=trainable, name=name, **kwargs)
         self._layers: list[Layer] = []
@@ -108,7 +110,7 @@ class Sequential(Model):
                 )
         elif _tree.is_shape(input_shape):
             layers = self._layers
-            self._layers = [InputLayer(batch_shape=input_shape, dtype=layers[0].dtype)]
+            self._layers = [InputLayer(batch_shape=input_shape, dtype=layers[0].input_dtype)]
             try:
                 for layer in layers:
                     self._extend(layer)
@@ -155,7 +157,7 @@ class Sequential(Model):
         return {
             "name": self.name,
             "trainable": self.trainable,
-            "dtype": self.dtype,
+            "dtype": self.dtype_policy.name,
             "layers": [serialize_object(layer) for layer in self._layers],
         }
 

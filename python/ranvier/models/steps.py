@@ -81,7 +81,7 @@ class Steps:
     def __getattr__(self, name: str) -> Any:
         if name in _GONE:
             raise AttributeError(f"Keras has dropped {name}, and Ranvier does not have it: write model.{_GONE[name]}")
-        return object.__getattribute__(self, name)  # raises again, with the message of a property that failed
+        return super().__getattr__(name)  # type: ignore[misc]
 
     @property
     def output_names(self) -> list[str] | None:
@@ -110,7 +110,8 @@ class Steps:
         accuracy by the labels' shape. ``weighted_metrics`` see sample weights. ``jit_compile``: "auto" records
         the steps of a model made of Ranvier's own parts once per shape of batch and replays them without Python, bit
         for bit the same; True records code of your own too (its Python then runs once, not in each step); False
-        never. ``replay_info()`` tells what happened. Raises ValueError for names that are not known. Source: Keras
+        never. ``replay_info()`` tells what happened. ``auto_scale_loss`` puts the optimizer of a model whose policy is
+        "mixed_float16" into a ``LossScaleOptimizer``. Raises ValueError for names that are not known. Source: Keras
         ``Model.compile``.
         """
         if jit_compile not in ("auto", True, False):
@@ -119,6 +120,9 @@ class Steps:
             raise ValueError(f"compile: steps_per_execution must be 1, not {steps_per_execution!r}")
         names = getattr(self, "output_names", None)
         self.optimizer = optimizers.get(optimizer)
+        scaled = self.optimizer is None or isinstance(self.optimizer, optimizers.LossScaleOptimizer)
+        if auto_scale_loss and self.dtype_policy.name == "mixed_float16" and not scaled:
+            self.optimizer = optimizers.LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
         self.loss = loss
         self._compile_loss = CompiledLoss(loss, loss_weights, names) if loss is not None else None
         self._compile_metrics = (
@@ -138,6 +142,7 @@ class Steps:
             "weighted_metrics": weighted_metrics,
             "run_eagerly": run_eagerly,
             "jit_compile": jit_compile,
+            "auto_scale_loss": auto_scale_loss,
         }
 
     def replay_info(self) -> dict[str, str]:

@@ -61,6 +61,7 @@ class ImageLayer(Layer):
     """
 
     casts_integers = True
+    computes_inputs = False  # images stay what they are: in 16 bits 256 levels would blur
     settings: ClassVar[tuple[str, ...]] = ()  # attributes that the configuration holds
 
     def __init__(self, seed: int | None = None, data_format: str | None = None, **kwargs: Any) -> None:

@@ -102,6 +102,8 @@ def floating_unary(function: type[Function], x: Any) -> Tensor:
 
 
 class Cast(Function):
+    source: Any = None  # the node whose result it casts
+
     def forward(self, x: Any, dtype: str) -> Any:
         self.dtype = x.dtype
         return self.kernels.cast_forward(x, dtype)
@@ -123,7 +125,12 @@ def cast(x: Any, dtype: str) -> Tensor:
     array([ 1, -1], dtype=int32)
     """
     t = x if isinstance(x, Tensor) else as_tensor(x)
-    return t if t.array.dtype == dtype else Cast.apply(t, dtype=dtype)
+    if t.array.dtype == dtype:
+        return t
+    y = Cast.apply(t, dtype=dtype)
+    if y.node is not None:
+        y.node.source = t.node
+    return y
 
 
 class SumToShape(Function):
