@@ -131,6 +131,10 @@ class Call {
 
   PyObject* run() {
     make_tensors();
+    if (is_narrow()) {
+      py::object result = widened();
+      if (result.ptr() != Py_NotImplemented) return result.release().ptr();
+    }
     find_kernels();
     const bool recorded = find_needs();
     const py::object result = forward();
@@ -170,6 +174,31 @@ class Call {
     throw TypeError(message(name_of_function(node_.ptr()), ": expected at least one tensor"));
   }
 
+  // Whether an input is of 16-bit floats: few ops have kernels for these, and not on every device.
+  bool is_narrow() const {
+    for (Py_ssize_t i = 0; i < count_; ++i) {
+      if (inputs_[i] == Py_None) continue;
+      const DType dtype = array_of_tensor(inputs_[i]).dtype();
+      if (dtype == DType::Float16 || dtype == DType::BFloat16) return true;
+    }
+    return false;
+  }
+
+  // The op on float32, or NotImplemented where its kernels take the inputs as they are: Python decides.
+  py::object widened() const {
+    py::tuple given(count_);
+    for (Py_ssize_t i = 0; i < count_; ++i) given[i] = py::reinterpret_borrow<py::object>(inputs_[i]);
+    return node_.attr("_widened")(given, options());
+  }
+
+  py::dict options() const {
+    py::dict options;
+    for (Py_ssize_t i = 0; i < options_; ++i) {
+      options[py::handle(PyTuple_GET_ITEM(names_, i))] = py::reinterpret_borrow<py::object>(values_[i]);
+    }
+    return options;
+  }
+
   bool needs_gradient(Py_ssize_t i) const {
     return inputs_[i] != Py_None && as_tensor_object(inputs_[i])->requires_grad != 0;
   }
@@ -206,11 +235,7 @@ class Call {
   [[noreturn]] void throw_clearer() {
     py::error_already_set error;
     if (!error.matches(PyExc_TypeError)) throw error;
-    py::dict options;
-    for (Py_ssize_t i = 0; i < options_; ++i) {
-      options[py::handle(PyTuple_GET_ITEM(names_, i))] = py::reinterpret_borrow<py::object>(values_[i]);
-    }
-    const py::object clearer = node_.attr("_clearer")(error.value(), options);
+    const py::object clearer = node_.attr("_clearer")(error.value(), options());
     if (clearer.is(error.value())) throw error;
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(clearer.ptr())), clearer.ptr());
     throw py::error_already_set();

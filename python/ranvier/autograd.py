@@ -20,6 +20,8 @@ from ranvier.tensor import Tensor, as_tensor
 
 _Callable = TypeVar("_Callable", bound=Callable[..., Any])
 
+NARROW = ("float16", "bfloat16")
+
 is_recording = _core._is_on_tape  # whether ops on this thread are put on the tape
 
 
@@ -83,6 +85,9 @@ class Function(_core.FunctionBase):
     (``create_graph``); if it calls ``self.kernels``, it must start with ``self.refuse_create_graph()`` or take a
     differentiable path when ``is_recording()``.
 
+    Where ``narrow`` says that a device has no kernels for float16 and bfloat16, such inputs are widened to float32 and
+    results rounded back once; ``forward`` and ``backward`` then see float32 alone.
+
     ``apply(*inputs, **params)``, of the class, runs it: inputs that are no tensors become some, and if any requires a
     gradient, so does what comes out, and this object stays on the tape.
 
@@ -99,6 +104,9 @@ class Function(_core.FunctionBase):
 
     optional: tuple[int, ...] = ()  # positions of inputs that may be None
     takes_none = False  # whether backward gets None, not zeros, for outputs that nobody used
+    # Kinds of devices whose kernels take float16 and bfloat16; elsewhere inputs are widened. None: all kinds.
+    narrow: tuple[str, ...] | None = None
+    mixes_widths = False  # whether some inputs may be float32 beside an input of 16 bits
 
     kernels: Any
     needs: tuple[bool, ...]
@@ -115,6 +123,26 @@ class Function(_core.FunctionBase):
 
     def backward(self, *gradients: Any) -> Any:
         raise NotImplementedError(f"{self.name} has no gradient")
+
+    def _widened(self, inputs: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """The op in float32 on inputs of 16 bits, its results rounded once to the dtype of the first of them.
+
+        NotImplemented where the kernels take the inputs as they are, or where their dtypes do not go together (the
+        kernels' checks say what is wrong).
+        """
+        floating = [x for x in inputs if x is not None and "float" in x.dtype]
+        dtype, device = floating[0].dtype, floating[0].array.device.partition(":")[0]
+        widths = {x.dtype for x in floating}
+        fits = widths <= {dtype, "float32"} if self.mixes_widths else len(widths) == 1
+        if self.narrow is None or device in self.narrow or not fits:
+            return NotImplemented
+        from ranvier.ops.elementwise import cast
+
+        wide = (cast(x, "float32") if x is not None and x.dtype in NARROW else x for x in inputs)
+        results = type(self).apply(*wide, **params)
+        if isinstance(results, tuple):
+            return tuple(cast(y, dtype) if y.dtype == "float32" else y for y in results)
+        return cast(results, dtype) if results.dtype == "float32" else results
 
     def refuse_create_graph(self) -> None:
         """For gradients that are kernels of their own, without a derivative."""

@@ -277,6 +277,8 @@ Answer take(Moved x, direct::IndicesArgument indices, std::optional<int64_t> axi
 }
 
 Answer scatter_add(Moved x, direct::IndicesArgument indices, Moved updates, int64_t axis) {
+  const DType dtype = x.array.dtype();
+  if (dtype == DType::Float16 || dtype == DType::BFloat16) return std::nullopt;  // to be widened
   if (within(axis, x.array.rank()) < 0) return std::nullopt;
   return scatter_add_forward(x.array, indices.array, updates.array, axis);
 }

@@ -50,6 +50,7 @@ class Conv2D(Function):
 
     name = "conv2d"
     optional = (2,)
+    narrow = ()
 
     def forward(self, inputs: Any, kernel: Any, bias: Any, activation: str = "linear", **geometry: Any) -> Any:
         self.activation, self.geometry = activation, geometry
@@ -86,6 +87,8 @@ class Conv2D(Function):
 class Conv2DInputGradient(Function):
     """dy, kernel -> d inputs: linear in each."""
 
+    narrow = ()
+
     def forward(self, dy: Any, kernel: Any, input_size: list[int], **geometry: Any) -> Any:
         self.geometry = geometry
         self.kernel_size = list(kernel.shape[:2])
@@ -104,6 +107,8 @@ class Conv2DInputGradient(Function):
 
 class Conv2DKernelGradient(Function):
     """inputs, dy -> d kernel: linear in each."""
+
+    narrow = ()
 
     def forward(self, inputs: Any, dy: Any, kernel_size: list[int], **geometry: Any) -> Any:
         self.geometry = geometry
@@ -126,6 +131,7 @@ class Conv2DTranspose(Function):
 
     name = "conv2d_transpose"
     optional = (2,)
+    narrow = ()
 
     def forward(
         self, inputs: Any, kernel: Any, bias: Any, strides: Any, padding: Any, output_padding: Any, dilation: Any

@@ -25,6 +25,8 @@ class Embedding(Function):
 class EmbeddingGradient(Function):
     """The sum of what flowed to the uses of each row; its own gradient is a look-up again."""
 
+    narrow = ()
+
     def forward(self, indices: Any, dy: Any, vocabulary: int) -> Any:
         self.save(indices)
         return self.kernels.embedding_backward(indices, dy, vocabulary)

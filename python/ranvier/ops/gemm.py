@@ -31,6 +31,8 @@ def _summed_to(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
 class Matmul(Function):
     """The gradients are products of the same kind: nothing is transposed in memory."""
 
+    narrow = ()
+
     def forward(self, x1: Any, x2: Any, transpose_x1: bool, transpose_x2: bool) -> Any:
         self.transposed = (transpose_x1, transpose_x2)
         self.save(x1, x2)
@@ -69,6 +71,7 @@ class Dense(Function):
     """Bias and activation happen in the product's last pass over y; the gradient needs y, or the sum before it."""
 
     optional = (2,)
+    narrow = ()
 
     def forward(self, x: Any, kernel: Any, bias: Any, activation: str) -> Any:
         self.activation = activation

@@ -16,6 +16,8 @@ __all__ = ["group_norm", "layer_norm"]
 
 class GroupNorm(Function):
     optional = (1, 2)
+    narrow = ()
+    mixes_widths = True
 
     def forward(self, x: Any, gamma: Any, beta: Any, groups: int, epsilon: float) -> Any:
         self.groups, self.epsilon = groups, epsilon

@@ -18,6 +18,8 @@ __all__ = [
 
 
 class SoftmaxCrossEntropy(Function):
+    narrow = ()
+
     def forward(self, labels: Any, logits: Any, label_smoothing: float) -> Any:
         self.label_smoothing = label_smoothing
         losses, statistics = self.kernels.softmax_cross_entropy_forward(labels, logits, label_smoothing)
@@ -47,6 +49,8 @@ class SoftmaxCrossEntropy(Function):
 
 
 class SigmoidCrossEntropy(Function):
+    narrow = ()
+
     def forward(self, labels: Any, logits: Any) -> Any:
         self.save(labels, logits)
         return self.kernels.sigmoid_cross_entropy_forward(labels, logits)
@@ -67,6 +71,8 @@ class _Regression(Function):
     """A mean over the last axis of a penalty of ``predictions - labels``; one gradient is minus the other."""
 
     kernel = ""
+    narrow = ()
+
     params: dict[str, float]
 
     def forward(self, labels: Any, predictions: Any, **params: float) -> Any:

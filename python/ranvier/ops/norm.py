@@ -13,6 +13,8 @@ __all__ = ["batch_norm"]
 
 class BatchNorm(Function):
     optional = (1, 2)
+    narrow = ()
+    mixes_widths = True
 
     def forward(
         self,

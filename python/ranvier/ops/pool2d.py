@@ -16,6 +16,7 @@ class MaxPool2D(Function):
     """Keeps the place of each maximum in its window: a byte where the window has at most 255 elements."""
 
     name = "max_pool2d"
+    narrow = ()
 
     def forward(self, inputs: Any, **window: Any) -> Any:
         self.window = window
@@ -32,6 +33,8 @@ class MaxPool2D(Function):
 class MaxPool2DGradient(Function):
     """dy -> d inputs, linear for given places; its own gradient picks the values at these places."""
 
+    narrow = ()
+
     def forward(self, dy: Any, argmax: Any, input_size: list[int], **window: Any) -> Any:
         self.window, self.input_size = window, input_size
         self.save(argmax)
@@ -45,6 +48,8 @@ class MaxPool2DGradient(Function):
 class MaxPool2DGather(Function):
     """x -> its values at the places of the maxima."""
 
+    narrow = ()
+
     def forward(self, x: Any, argmax: Any, **window: Any) -> Any:
         self.window, self.input_size = window, list(x.shape[1:3])
         self.save(argmax)
@@ -57,6 +62,7 @@ class MaxPool2DGather(Function):
 
 class AvgPool2D(Function):
     name = "avg_pool2d"
+    narrow = ()
 
     def forward(self, inputs: Any, **window: Any) -> Any:
         self.window = window
@@ -71,6 +77,8 @@ class AvgPool2D(Function):
 
 class AvgPool2DGradient(Function):
     """dy -> d inputs: linear, and the adjoint of AvgPool2D."""
+
+    narrow = ()
 
     def forward(self, dy: Any, input_size: list[int], **window: Any) -> Any:
         self.window = window

@@ -21,6 +21,7 @@ def _tensors(found: tuple[Any, ...]) -> list[Tensor | None]:
 
 class Lstm(Function):
     optional = (3, 4, 5, 6)
+    narrow = ()
 
     def forward(
         self, x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, h: Any, c: Any, mask: Any, go_backwards: bool
@@ -42,6 +43,7 @@ class Lstm(Function):
 
 class Gru(Function):
     optional = (3, 4, 5)
+    narrow = ()
 
     def forward(
         self, x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, h: Any, mask: Any, reset_after: bool,
@@ -64,6 +66,7 @@ class Gru(Function):
 
 class SimpleRnn(Function):
     optional = (3, 4, 5)
+    narrow = ()
 
     def forward(
         self, x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, h: Any, mask: Any, activation: str,

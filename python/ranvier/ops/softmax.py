@@ -12,6 +12,8 @@ __all__ = ["log_softmax", "softmax"]
 
 
 class Softmax(Function):
+    narrow = ()
+
     def forward(self, x: Any, axis: int) -> Any:
         self.axis = axis
         y = self.kernels.softmax_forward(x, axis)
@@ -34,6 +36,8 @@ class Softmax(Function):
 
 
 class LogSoftmax(Function):
+    narrow = ()
+
     def forward(self, x: Any, axis: int) -> Any:
         self.axis = axis
         y = self.kernels.log_softmax_forward(x, axis)

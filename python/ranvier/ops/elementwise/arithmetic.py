@@ -223,6 +223,8 @@ def sum_to_shape(x: Any, shape: tuple[int, ...]) -> Tensor:
 
 
 class Clip(Function):
+    narrow = ()
+
     def forward(self, x: Any, x_min: float, x_max: float) -> Any:
         self.bounds = x_min, x_max
         self.save(x)
@@ -249,6 +251,6 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
     """
     t = x if isinstance(x, Tensor) else as_tensor(x)
     numbers = isinstance(x_min, (int, float)) and isinstance(x_max, (int, float))
-    if numbers and t.array.dtype in ("float32", "float64"):
+    if numbers and "float" in t.array.dtype:
         return Clip.apply(t, x_min=x_min, x_max=x_max)
     return minimum(maximum(t, x_min), x_max)

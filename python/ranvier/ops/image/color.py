@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.autograd import NARROW
 from ranvier.ops.elementwise import abs, cast, clip, equal, greater, less, maximum, minimum, where
 from ranvier.ops.gemm import matmul
 from ranvier.ops.image.layout import as_given, channels_last, colours_last, floating, floor
@@ -35,11 +36,18 @@ def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Tensor:
 
 def _planes(op: str, images: Any, data_format: str | None) -> tuple[list[Tensor], bool, bool]:
     batch, single, first = channels_last(op, images, data_format)
-    if batch.dtype not in ("float32", "float64"):
-        raise ValueError(f"{op}: images must be float32 or float64 but are {batch.dtype}")
+    if "float" not in batch.dtype:
+        raise ValueError(f"{op}: images must be floating but are {batch.dtype}")
     if batch.shape[-1] != 3:
         raise ValueError(f"{op}: images must have 3 channels but have {batch.shape[-1]}")
+    batch = floating(batch)
     return [get_item(batch, (..., i)) for i in range(3)], single, first
+
+
+def _as_narrow(y: Tensor, images: Any) -> Tensor:
+    """The result in the images' dtype if that has 16 bits: it was computed in float32."""
+    dtype = images.dtype if isinstance(images, Tensor) else y.dtype
+    return cast(y, dtype) if dtype in NARROW else y
 
 
 def rgb_to_hsv(images: Any, data_format: str | None = None) -> Tensor:
@@ -62,7 +70,8 @@ def rgb_to_hsv(images: Any, data_format: str | None = None) -> Tensor:
     hue = where(equal(value, green), sixth * (blue - red) + 2 / 6, sixth * (red - green) + 4 / 6)
     hue = where(equal(value, red), sixth * (green - blue), hue)
     hue = where(coloured, hue, 0.0) + cast(less(hue, 0), hue.dtype)
-    return as_given(stack([hue, saturation, value], axis=-1), single, first)
+    hsv = stack([hue, saturation, value], axis=-1)
+    return as_given(_as_narrow(hsv, images), single, first)
 
 
 def hsv_to_rgb(images: Any, data_format: str | None = None) -> Tensor:
@@ -82,4 +91,4 @@ def hsv_to_rgb(images: Any, data_format: str | None = None) -> Tensor:
         clip(2.0 - abs(sixths - 4.0), 0.0, 1.0),
     )
     rgb = stack([value * ((1.0 - saturation) + saturation * share) for share in shares], axis=-1)
-    return as_given(rgb, single, first)
+    return as_given(_as_narrow(rgb, images), single, first)

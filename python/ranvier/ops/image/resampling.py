@@ -26,6 +26,8 @@ _METHODS = {
 class Resize(Function):
     """Linear in the images, so the gradient is the same op the other way round."""
 
+    narrow = ()
+
     def forward(self, images: Any, rows: Bands, columns: Bands) -> Any:
         self.bands = rows, columns
         return self.kernels.resize_forward(images, *rows.arrays(images), *columns.arrays(images))

@@ -21,6 +21,9 @@ _FILL_MODES = {
 
 
 class AffineTransform(Function):
+    narrow = ()
+    mixes_widths = True
+
     def forward(
         self,
         images: Any,
@@ -43,6 +46,9 @@ class AffineTransform(Function):
 
 class AffineTransformGradient(Function):
     """Each pixel shared among those that it was made of; linear in them, so its own gradient is the forward op."""
+
+    narrow = ()
+    mixes_widths = True
 
     def forward(self, dy: Any, transform: Any, interpolation: str, fill_mode: str, sizes: Any) -> Any:
         self.save(transform)

@@ -203,7 +203,7 @@ def norm(x: Any, ord: float | None = None, axis: Axis = None, keepdims: bool = F
     x = as_tensor(x)
     if ord is not None and (not isinstance(ord, (int, float)) or math.isnan(ord)):
         raise ValueError(f"norm: ord must be None or a number but is {ord!r}")
-    if not x.dtype.startswith("float"):
+    if "float" not in x.dtype:
         x = ranvier.ops.cast(x, "float32")
     if ord is None or ord == 2:
         if _is_half(x):

@@ -20,6 +20,7 @@ def _kept_shape(shape: tuple[int, ...], axes: Any) -> tuple[int, ...]:
 class _Reduction(Function):
     """A reduction of one array, with its result ready to be compared with it or broadcast to its shape."""
 
+    narrow = ()
     kernel: str
 
     def forward(self, x: Any, axes: Any, keepdims: bool) -> Any:

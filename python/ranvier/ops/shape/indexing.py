@@ -226,6 +226,8 @@ class Take(Function):
 
 
 class ScatterAdd(Function):
+    narrow = ()
+
     def forward(self, x: Any, indices: Any, updates: Any, axis: int) -> Any:
         self.save(indices)
         self.axis = axis
