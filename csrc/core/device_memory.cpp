@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/allocator.h"
+#include "core/live.h"
 #include "core/parallel.h"
 #include "cuda/runtime/runtime.h"
 #include "sim/arrays.h"
@@ -57,6 +58,7 @@ void copy_bytes(Device to_device, void* to, Device from_device, const void* from
   const bool to_gpu = to_device.kind == DeviceKind::Cuda, from_gpu = from_device.kind == DeviceKind::Cuda;
   if (to_gpu && from_gpu) return gpu::copy_between(to_device.index, to, from_device.index, from, bytes);
   if (!to_gpu && !from_gpu) {
+    if (to_device.kind != from_device.kind) note_live();
     const sim::Window open(to_device.kind == DeviceKind::Sim || from_device.kind == DeviceKind::Sim);
     return move_bytes(to, from, bytes);
   }
@@ -77,6 +79,7 @@ void zero_bytes(Device device, void* to, std::size_t bytes) {
 }
 
 HostValues::HostValues(const Array& array) : data_(array.raw()) {
+  note_live();
   if (on_host(array.device())) return;
   copy_.resize(array.bytes());
   copy_bytes({}, copy_.data(), array.device(), array.raw(), array.bytes());
@@ -84,6 +87,7 @@ HostValues::HostValues(const Array& array) : data_(array.raw()) {
 }
 
 void set_values(Array& array, const void* from) {
+  note_live();
   copy_bytes(array.device(), array.raw(), {}, from, array.bytes());
   array.mark_written();
 }

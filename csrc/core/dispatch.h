@@ -18,7 +18,7 @@
 #include "core/error.h"
 #include "core/kernel_table.h"
 #include "core/recording.h"
-#include "cuda/runtime/runtime.h"
+#include "cuda/runtime/on_device.h"
 #include "cuda/table.h"
 
 namespace ranvier {
@@ -49,7 +49,7 @@ void call_kernels(const char* op, Device device, Body& body, More... more) {
 template <typename Body, typename... More>
 void run_kernels(const char* op, Device device, Body& body, More... more) {
   if (Recording::current() == nullptr) return call_kernels(op, device, body, more...);  // spares moving the body
-  run(op, [op, device, body = std::move(body), more...]() mutable { call_kernels(op, device, body, more...); });
+  run(op, device, [op, device, body = std::move(body), more...]() mutable { call_kernels(op, device, body, more...); });
 }
 
 // For ops on float32 and float64.

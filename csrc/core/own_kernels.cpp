@@ -93,6 +93,11 @@ void retire_tables() {
   g_tables.clear();
 }
 
+DeviceKind kind_of(const std::string& device) {  // loaded, too, where there is no such device
+  if (device == "cuda") return DeviceKind::Cuda;
+  return device == "sim" ? DeviceKind::Sim : DeviceKind::Cpu;
+}
+
 }  // namespace
 
 std::string use_kernels(const std::string& path) {
@@ -112,7 +117,7 @@ std::string use_kernels(const std::string& path) {
                              " bytes of kernels for ", kernel->family, ", expected ", size, "); build it again"));
   }
   const auto* device = static_cast<const char*>(dlsym(library, "ranvier_kernel_device"));
-  const DeviceKind kind = device == nullptr ? DeviceKind::Cpu : device_from_name(device).kind;
+  const DeviceKind kind = device == nullptr ? DeviceKind::Cpu : kind_of(device);
   const std::lock_guard<std::mutex> lock(g_mutex);
   g_used.push_back({path, kernel, kind});
   retire_tables();

@@ -8,6 +8,7 @@
 
 #include "core/device_memory.h"
 #include "core/error.h"
+#include "core/live.h"
 #include "core/philox.h"
 #include "ops/binding.h"
 
@@ -32,6 +33,7 @@ struct StreamKey {
   std::shared_ptr<Draw> draw;
 
   PhiloxStream at(uint64_t counter) const {
+    if (draw) note_live();
     return draw ? PhiloxStream{draw->stream.key, draw->stream.counter + counter} : PhiloxStream{key, counter};
   }
 };

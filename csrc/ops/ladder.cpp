@@ -4,6 +4,7 @@
 #include "core/dispatch.h"
 #include "core/recording.h"
 #include "cuda/ladder/ladder.h"
+#include "cuda/runtime/runtime.h"
 #include "ops/binding.h"
 
 namespace ranvier {

@@ -69,6 +69,10 @@ void bind_recording(py::module_& m) {
           "inputs"_a, "sources"_a, releases_gil())
       .def_property_readonly("refusal", &Recording::refusal)
       .def_property_readonly("calls", &Recording::names)
+      .def_property_readonly("repeatable", &Recording::repeatable, "Which calls a CUDA graph could hold.")
+      .def_property_readonly("graphs", &Recording::graphs, "How many CUDA graphs there are.")
+      .def_property_readonly("captured", &Recording::captured, "How many calls are inside of them.")
+      .def_property_readonly("why_no_graphs", &Recording::why_no_graphs)
       .def_property_readonly("pool_bytes", &Recording::pool_bytes);
   m.def("_is_recording", [] { return Recording::current() != nullptr; });
   m.def("_increment", &increment, "counter"_a);

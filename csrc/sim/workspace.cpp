@@ -2,6 +2,7 @@
 // simulator has been told of.
 #include <cstring>
 
+#include "core/live.h"
 #include "cuda/launch.h"
 #include "sim/arrays.h"
 
@@ -12,6 +13,7 @@ void* current_stream() { return nullptr; }
 Workspace::Workspace(std::size_t bytes) : data_(sim::allocate(bytes)), bytes_(bytes) { sim::add_array(data_, bytes); }
 
 Workspace::Workspace(const void* from_host, std::size_t bytes) : Workspace(bytes) {
+  note_live();
   {
     const sim::Window open;
     std::memcpy(data_, from_host, bytes);
@@ -25,6 +27,7 @@ Workspace::~Workspace() {
 }
 
 void Workspace::to_host(void* to, std::size_t bytes) const {
+  note_live();
   const sim::Window open;
   std::memcpy(to, data_, bytes);
 }

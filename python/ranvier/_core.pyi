@@ -117,10 +117,28 @@ class _Recording:
     def calls(self) -> list[str]:
         ...
     @property
+    def captured(self) -> int:
+        """
+        How many calls are inside of them.
+        """
+    @property
+    def graphs(self) -> int:
+        """
+        How many CUDA graphs there are.
+        """
+    @property
     def pool_bytes(self) -> int:
         ...
     @property
     def refusal(self) -> str:
+        ...
+    @property
+    def repeatable(self) -> list[bool]:
+        """
+        Which calls a CUDA graph could hold.
+        """
+    @property
+    def why_no_graphs(self) -> str:
         ...
 class TensorBase:
     """

@@ -31,7 +31,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("a program of its own")
     built = tmp_path_factory.mktemp("cuda") / "runtime"
     sources = [*sorted((CSRC / "cuda/runtime").glob("*.cpp")), *sorted((HERE / "cuda_runtime").glob("*.cpp"))]
-    sources += [CSRC / "core" / name for name in ("block_cache.cpp", "device.cpp")]
+    sources += [CSRC / "core" / name for name in ("block_cache.cpp", "device.cpp", "live.cpp")]
     flags = ["-std=c++17", "-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-pthread"]
     flags += [f"-I{CSRC}", f"-isystem{include}", '-DRANVIER_CUDA_ARCHS="80"']
     subprocess.run([compiler, *flags, *map(str, sources), "-o", str(built)], check=True)

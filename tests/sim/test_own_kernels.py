@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import shutil
 from collections.abc import Iterator
@@ -135,3 +136,17 @@ def test_what_is_wrong_is_said(mine: Path, tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
 def test_the_same_source_compiles_for_a_gpu(mine: Path) -> None:
     assert kernels.build(mine, "cuda") != kernels.build(mine, "sim")
+
+
+@pytest.mark.skipif(
+    shutil.which("nvcc") is None or not rv._core._cuda_built(), reason="no nvcc, or a build without CUDA"
+)
+def test_a_library_for_a_gpu_loads_and_leaves_the_simulator_alone(mine: Path) -> None:
+    """Loading it resolves all that a kernel calls: launches, their failures, workspaces. Nothing of it runs here."""
+    source = mine / "kernel.cu"
+    source.write_text(source.read_text().replace("expf(x[at] - peak) / sum", "42.0f"))
+    assert kernels.use(mine, device="cuda") == "softmax"
+    ((family, library),) = kernels.used()
+    assert family == "softmax"
+    assert (ctypes.c_char * 5).in_dll(ctypes.CDLL(library), "ranvier_kernel_device").value == b"cuda"
+    np.testing.assert_allclose(softmax(X), reference.softmax_forward(X, -1), rtol=1e-6)

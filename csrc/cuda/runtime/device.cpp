@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/own_kernels.h"
 #include "cuda/runtime/status.h"
 
 namespace ranvier {
@@ -61,7 +62,7 @@ bool done(cudaError_t status, const char* tried) {
 
 }  // namespace
 
-const KernelTable& kernels() { return on_cuda::kernel_table; }
+const KernelTable& kernels() { return *with_own_kernels(&on_cuda::kernel_table, DeviceKind::Cuda); }
 const CudaLadders& ladders() { return on_cuda::ladders; }
 
 int OnDevice::enter(int device) {

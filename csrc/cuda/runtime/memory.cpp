@@ -6,6 +6,8 @@
 
 #include "core/block_cache.h"
 #include "core/error.h"
+#include "core/live.h"
+#include "cuda/runtime/capture.h"
 #include "cuda/runtime/status.h"
 
 namespace ranvier::gpu {
@@ -162,8 +164,16 @@ class Staging {
 
 }  // namespace
 
-void* allocate(int device, std::size_t bytes) { return caches(device).memory.allocate(bytes, stream_now(device)); }
-void deallocate(int device, void* pointer) noexcept { caches(device).memory.deallocate(pointer); }
+void* allocate(int device, std::size_t bytes) {
+  if (CapturedMemory* captured = captured_memory(device)) return captured->allocate(bytes);
+  return caches(device).memory.allocate(bytes, stream_now(device));
+}
+
+void deallocate(int device, void* pointer) noexcept {
+  CapturedMemory* captured = captured_memory(device);
+  if (captured == nullptr || !captured->take_back(pointer)) caches(device).memory.deallocate(pointer);
+}
+
 MemoryStats memory_stats(int device) { return caches(device).memory.stats(); }
 void reset_peak_memory(int device) { caches(device).memory.reset_peak(); }
 
@@ -180,6 +190,7 @@ void zero(int device, void* to, std::size_t bytes) {
 
 void copy_to_device(int device, void* to, const void* from, std::size_t bytes) {
   if (bytes == 0) return;
+  note_live();
   const OnDevice here({DeviceKind::Cuda, device});
   cudaStream_t stream = stream_now(device);
   const Staging staging(caches(device).pinned, bytes, stream);
@@ -191,6 +202,7 @@ void copy_to_device(int device, void* to, const void* from, std::size_t bytes) {
 }
 
 void copy_to_host(int device, void* to, const void* from, std::size_t bytes) {
+  note_live();
   const OnDevice here({DeviceKind::Cuda, device});
   cudaStream_t stream = stream_now(device);
   if (bytes > 0) check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream), "copying to the host");
@@ -204,6 +216,7 @@ void copy_between(int to_device, void* to, int from_device, const void* from, st
   if (to_device == from_device) {
     return check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream), "copying on the device");
   }
+  note_live();  // events between streams, of which a graph of one stream knows nothing
   // The values must be there before, and must stay until after.
   const auto there = reinterpret_cast<Handle>(stream_now(from_device)), mine = reinterpret_cast<Handle>(stream);
   const Handle ready = new_event(from_device, false), over = new_event(to_device, false);

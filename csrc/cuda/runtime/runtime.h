@@ -3,6 +3,7 @@
 //
 //   status.cpp   every status checked, kernels that failed named      device.cpp   which there are, streams, events
 //   memory.cpp   device and pinned memory, cached; copies             workspace.cpp   what csrc/cuda/launch.h promises
+//   graph.cpp    calls of a step captured into a CUDA graph (graph.h)
 #pragma once
 
 #include <cstddef>
@@ -11,11 +12,11 @@
 
 #include "core/allocator.h"
 #include "core/device.h"
+#include "cuda/runtime/on_device.h"
 
 namespace ranvier {
 
 struct CudaLadders;
-struct KernelTable;
 
 namespace gpu {
 
@@ -34,24 +35,7 @@ struct DeviceFacts {
 };
 DeviceFacts device_facts(int device);
 
-const KernelTable& kernels();
 const CudaLadders& ladders();
-
-// While one lives, this thread launches on an array's device. Nothing for arrays elsewhere.
-class OnDevice {
- public:
-  explicit OnDevice(Device device) : outer_(device.kind == DeviceKind::Cuda ? enter(device.index) : -1) {}
-  ~OnDevice() {
-    if (outer_ >= 0) leave(outer_);
-  }
-  OnDevice(const OnDevice&) = delete;
-  OnDevice& operator=(const OnDevice&) = delete;
-
- private:
-  static int enter(int device);
-  static void leave(int outer) noexcept;
-  int outer_;
-};
 
 // --- memory: asynchronous, in the order of the device's current stream
 // ------------------------------------------------

@@ -17,21 +17,21 @@ from ranvier.kernels.project import Project, build, new
 __all__ = ["Project", "build", "new", "reset", "use", "used"]
 
 
-def use(project: str | os.PathLike[str]) -> str:
+def use(project: str | os.PathLike[str], device: str | None = None) -> str:
     """Puts the kernels of a project folder (built if need be) or of a shared library into the table.
 
     From then on every op of that family calls them, in eager and replayed steps: those of a kernel.cpp on the CPU, on
-    every instruction set, those of a kernel.cu on device ``sim``. Later ones stand on top of earlier ones. Kernels that
-    call each other inside C++ (``lstm`` its products, say) still call ours. Returns the family. Raises ValueError for a
-    library that is none of ours or was built for another version, RuntimeError with the compiler's words where the
-    build fails.
+    every instruction set, those of a kernel.cu on device ``sim``, or on GPUs with ``device="cuda"``. Later ones stand
+    on top of earlier ones. Kernels that call each other inside C++ (``lstm`` its products, say) still call ours.
+    Returns the family. Raises ValueError for a library that is none of ours or was built for another version,
+    RuntimeError with the compiler's words where the build fails.
 
     >>> import ranvier as rv
     >>> rv.kernels.used()
     []
     """
     path = os.fspath(project)
-    library = build(path) if os.path.isdir(path) else os.path.abspath(path)
+    library = build(path, device) if os.path.isdir(path) else os.path.abspath(path)
     changes.count += 1
     return _core._use_kernels(str(library))
 

@@ -81,7 +81,7 @@ class Project:
         """Named after everything it is built from: another source, another file, so that a process can load both."""
         sources = sorted(p.read_text() for p in self.folder.glob("*.[ch]*"))
         parts = [ranvier.__version__, *self.flags(device), *sources, *([] if device == "cpu" else [device])]
-        if device == "sim":  # linked with the module that holds the simulator
+        if device != "cpu":  # linked with the module that holds the device's run-time
             parts.append(_core.__file__)
         digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
         return self.folder / "build" / f"lib{self.folder.resolve().name}-{digest}.so"
@@ -93,7 +93,7 @@ class Project:
         if device == "cpu":
             return [[compiler(), *given, str(self.source), "-o", str(to)]]
         if device == "cuda":
-            return [[nvcc(), *given, str(self.source), "-o", str(to)]]
+            return [[nvcc(), *given, str(self.source), _core.__file__, "-o", str(to)]]
         objects = to.with_suffix(".o")
         return [
             [compiler(), *given, "-x", "c++", "-c", str(self.source), "-o", str(objects)],

@@ -41,7 +41,10 @@ class Entry:
         if self.recording is None:
             return "eager: recorded when the next batch of this shape comes"
         calls, megabytes = len(self.recording.calls), self.recording.pool_bytes / 2**20
-        return f"replayed: {calls} calls, {megabytes:.1f} MB, {self.replays} times so far"
+        text = f"replayed: {calls} calls, {megabytes:.1f} MB, {self.replays} times so far"
+        if self.recording.graphs:
+            text += f"; {self.recording.captured} of the calls in CUDA graphs: {self.recording.graphs}"
+        return f"{text}; no CUDA graphs: {why}" if (why := self.recording.why_no_graphs) else text
 
 
 class Replay:

@@ -163,7 +163,7 @@ class Steps:
             return "compile(run_eagerly=True)"
         if jit is False:
             return "compile(jit_compile=False)"
-        if self._place()[0] not in ("cpu", "sim"):
+        if self._place()[0] == "reference":
             return f"device {self._place()[0]!r} has no replay"
         for metric in self.metrics:
             if not metric.replayable:

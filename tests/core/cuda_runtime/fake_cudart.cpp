@@ -7,10 +7,21 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
+#include <utility>
+#include <vector>
 
+struct CUgraph_st {
+  std::vector<std::function<void()>> work;
+  bool broken = false;
+};
+struct CUgraphExec_st {
+  std::shared_ptr<CUgraph_st> graph;
+};
 struct CUstream_st {
   std::deque<std::function<void()>> queue;
   long given = 0, done = 0;
+  std::unique_ptr<CUgraph_st> captured;  // where what is given goes while there is one
   void step() {
     const auto next = queue.front();
     queue.pop_front();
@@ -21,6 +32,7 @@ struct CUstream_st {
     while (done < ticket) step();
   }
   void push(std::function<void()> work) {
+    if (captured) return captured->work.push_back(std::move(work));
     queue.push_back(std::move(work));
     ++given;
   }
@@ -33,6 +45,7 @@ struct CUevent_st {
 cudaError_t fake_failure = cudaSuccess;  // what the next wait finds
 std::size_t fake_memory = std::size_t{64} << 20;
 int fake_host_allocations = 0;
+int fake_graphs = 0;  // that nobody has destroyed, ready to run or not
 
 namespace {
 
@@ -127,7 +140,31 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   streams[*stream = new CUstream_st] = true;
   return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return stream->reach(stream->given), waited(); }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (stream->captured) return stream->captured->broken = true, cudaErrorStreamCaptureUnsupported;
+  return stream->reach(stream->given), waited();
+}
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  stream->captured = std::make_unique<CUgraph_st>();
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  const std::unique_ptr<CUgraph_st> captured = std::move(stream->captured);
+  if (captured->broken) return *graph = nullptr, cudaErrorStreamCaptureInvalidated;
+  *graph = new CUgraph_st(*captured);
+  ++fake_graphs;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* run, cudaGraph_t graph, unsigned long long) {
+  *run = new CUgraphExec_st{std::make_shared<CUgraph_st>(*graph)};
+  return ++fake_graphs, cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, --fake_graphs, cudaSuccess; }
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t run) { return delete run, --fake_graphs, cudaSuccess; }
+cudaError_t cudaGraphLaunch(cudaGraphExec_t run, cudaStream_t stream) {
+  for (const auto& work : run->graph->work) stream->push(work);
+  return cudaSuccess;
+}
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   return ready(stream, stream->given) ? cudaSuccess : cudaErrorNotReady;
 }
@@ -175,3 +212,9 @@ const char kernel_table = 0;
 extern const char ladders;
 const char ladders = 0;
 }  // namespace ranvier::on_cuda
+
+namespace ranvier {
+enum class DeviceKind : unsigned char;
+struct KernelTable;
+const KernelTable* with_own_kernels(const KernelTable* base, DeviceKind) { return base; }
+}  // namespace ranvier

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/live.h"
+#include "cuda/runtime/graph.h"
 #include "cuda/runtime/status.h"
 
 #define RANVIER_GPU on_cuda
@@ -15,6 +17,7 @@ using namespace ranvier;
 
 extern cudaError_t fake_failure;
 extern int fake_host_allocations;
+extern int fake_graphs;
 
 namespace {
 
@@ -151,6 +154,52 @@ void workspaces() {
   CHECK(on_cuda::current_stream() == reinterpret_cast<void*>(gpu::current_stream(0)));
 }
 
+// y = x, by way of memory that the captured calls ask for; everything else that is handed out meanwhile is written to.
+void graphs() {
+  void* x = filled(0, 2000, 1);
+  void* y = filled(0, 2000, 0);
+  const auto before = gpu::memory_stats(0).in_use;
+  take_live();
+  auto graph = gpu::Graph::capture(0, [&] {
+    const on_cuda::Workspace first(2000);
+    gpu::copy_between(0, first.as<void>(), 0, x, 2000);
+    gpu::deallocate(0, gpu::allocate(0, 100));
+    const on_cuda::Workspace second(2000);
+    CHECK(second.as<void>() != first.as<void>());
+    gpu::copy_between(0, second.as<void>(), 0, first.as<void>(), 2000);
+    gpu::copy_between(0, y, 0, second.as<void>(), 2000);
+  });
+  CHECK(!take_live());                            // nothing by the host: such calls may be captured
+  CHECK(on_host(0, y, 2000) == Values(2000, 0));  // captured, not run
+  CHECK(take_live());
+  for (unsigned char value = 2; value < 60; ++value) {
+    const Values values(2000, value);
+    gpu::copy_to_device(0, x, values.data(), values.size());
+    graph->launch();
+    void* other = filled(0, 2000, 255);  // were the graph's memory in the cache, this would be it
+    graph->launch();
+    CHECK(on_host(0, y, 2000) == values);
+    CHECK(on_host(0, other, 2000) == Values(2000, 255));
+    gpu::deallocate(0, other);
+  }
+  CHECK(gpu::memory_stats(0).in_use > before);
+  graph->launch();
+  graph.reset();  // under way
+  CHECK(gpu::memory_stats(0).in_use == before && fake_graphs == 0);
+  const std::string said = error_of<DeviceError>([&] {
+    gpu::Graph::capture(0, [&] {
+      const on_cuda::Workspace some(2000);
+      gpu::zero(0, y, 2000);
+      gpu::synchronize_stream(0, gpu::current_stream(0));
+    });
+  });
+  CHECK(has(said, "waiting for a stream"));
+  CHECK(gpu::memory_stats(0).in_use == before && fake_graphs == 0);
+  CHECK(on_host(0, y, 2000) == Values(2000, 59));
+  gpu::deallocate(0, x);
+  gpu::deallocate(0, y);
+}
+
 }  // namespace
 
 int main() {
@@ -163,6 +212,7 @@ int main() {
   two_devices();
   out_of_memory();
   workspaces();
+  graphs();
   failures();
   std::printf("ok\n");
 }

@@ -1,5 +1,6 @@
 // What stands for CUDA where the build has none: no array can be made on a GPU, so hardly anything is asked.
 #include "core/error.h"
+#include "cuda/runtime/graph.h"
 #include "cuda/runtime/runtime.h"
 
 namespace ranvier::gpu {
@@ -22,6 +23,8 @@ const CudaLadders& ladders() { refuse(); }
 
 int OnDevice::enter(int) { refuse(); }
 void OnDevice::leave(int) noexcept {}
+
+std::unique_ptr<Graph> Graph::capture(int, const std::function<void()>&) { refuse(); }
 
 void* allocate(int, std::size_t) { refuse(); }
 void deallocate(int, void*) noexcept {}
