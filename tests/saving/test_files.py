@@ -211,12 +211,12 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypa
 
 def test_paths(tmp_path: Path) -> None:
     model = dense_model()
-    for name in ("m.h5", "m.keras"):
-        with pytest.raises(ValueError, match=r"files end in \.rv, not Keras's"):
+    for name in ("m.h5", "m.hdf5"):
+        with pytest.raises(ValueError, match=r"must end in \.rv, or \.keras for Keras"):
             model.save(tmp_path / name)
-        with pytest.raises(ValueError, match=r"files end in \.rv, not Keras's"):
+        with pytest.raises(ValueError, match=r"must end in \.rv, or \.keras for Keras"):
             rv.models.load_model(tmp_path / name)
-    with pytest.raises(ValueError, match=r"files end in \.rv"):
+    with pytest.raises(ValueError, match=r"must end in \.rv"):
         model.save(tmp_path / "m")
     with pytest.raises(FileNotFoundError):
         rv.models.load_model(tmp_path / "none.rv")

@@ -130,9 +130,9 @@ class ModelCheckpoint(MonitorCallback):
     """Saves the model (or its weights) after each epoch, or every ``save_freq`` batches.
 
     A file of the whole model holds the position in training, too: ``fit(..., resume=path)`` goes on from it.
-    ``filepath`` ends in ``.rv`` and may hold fields: ``"{epoch:02d}-{val_loss:.2f}.rv"``. ``save_best_only``
-    saves only when the monitored quantity improved, from ``initial_value_threshold`` on. Files appear whole or not at
-    all. Source: Keras ``callbacks.ModelCheckpoint``.
+    ``filepath`` ends in ``.rv`` (or ``.keras``, with weights alone ``.weights.h5``) and may hold fields:
+    ``"{epoch:02d}-{val_loss:.2f}.rv"``. ``save_best_only`` saves only when the monitored quantity improved, from
+    ``initial_value_threshold`` on. Files appear whole or not at all. Source: Keras ``callbacks.ModelCheckpoint``.
     """
 
     state_names = ("best", "_batches", "_epoch")
@@ -151,7 +151,7 @@ class ModelCheckpoint(MonitorCallback):
         super().__init__(monitor, mode, initial_value_threshold)
         from ranvier.saving import check_path
 
-        self.filepath = check_path("ModelCheckpoint", filepath)
+        self.filepath = check_path("ModelCheckpoint", filepath, ".weights.h5" if save_weights_only else ".keras")
         if save_freq != "epoch" and not (isinstance(save_freq, int) and save_freq > 0):
             raise ValueError(f'ModelCheckpoint: save_freq must be "epoch" or a number of batches, not {save_freq!r}')
         self.verbose = verbose

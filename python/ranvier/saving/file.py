@@ -40,12 +40,12 @@ _LARGEST_HEADER = 100_000_000  # bytes; the limit of safetensors itself
 _PIECE = 1 << 22  # bytes that are looked at together
 
 
-def check_path(what: str, path: str | os.PathLike[str]) -> str:
-    """``path`` as a string; ValueError unless it ends in ``.rv``."""
+def check_path(what: str, path: str | os.PathLike[str], keras: str = "") -> str:
+    """``path`` as a string; ValueError unless it ends in ``.rv``, or as Keras's file of this kind does."""
     text = os.fspath(path)
-    if not isinstance(text, str) or not text.endswith(".rv"):
-        keras = ", not Keras's .keras or .h5" if str(text).endswith((".keras", ".h5", ".hdf5")) else ""
-        raise ValueError(f"{what}: Ranvier's files end in .rv{keras}; got {text!r}")
+    if not isinstance(text, str) or not text.endswith((".rv", keras) if keras else ".rv"):
+        known = f".rv, or {keras} for Keras" if keras else ".rv"
+        raise ValueError(f"{what}: the file's name must end in {known}; got {text!r}")
     return text
 
 
@@ -139,23 +139,37 @@ def write(path: str, tensors: dict[str, Tensor], description: dict[str, Any]) ->
 
 def write_atomically(path: str, parts: Iterable[bytes | memoryview]) -> None:
     """Writes a file beside its place, onto the disk, and only then moves it there."""
-    target = os.path.realpath(path)
-    folder, base = os.path.split(target)
-    temporary = os.path.join(folder, f".{base}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
+    with temporary_beside(path) as temporary:
         with open(temporary, "xb") as file:
             for part in parts:
                 file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
+        move_into_place(temporary, path)
+
+
+@contextlib.contextmanager
+def temporary_beside(path: str) -> Iterator[str]:
+    """A name in the folder of ``path`` for a file that is gone at the end, if it was not moved."""
+    folder, base = os.path.split(os.path.realpath(path))
+    temporary = os.path.join(folder, f".{base}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+    finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-        raise
-    handle = os.open(folder, os.O_RDONLY)
+
+
+def move_into_place(temporary: str, path: str) -> None:
+    """Sees that a file is on the disk, moves it to ``path`` at one blow, and that this is on the disk, too."""
+    target = os.path.realpath(path)
+    _sync(temporary)
+    os.replace(temporary, target)
+    _sync(os.path.dirname(target))  # the name too must survive a loss of power
+
+
+def _sync(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)  # the name too must survive a loss of power
+        os.fsync(handle)
     finally:
         os.close(handle)
 

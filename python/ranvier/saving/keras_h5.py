@@ -10,9 +10,9 @@ import os
 import warnings
 from typing import Any
 
-import numpy as np
+from ranvier.saving import hdf5
 
-Stored = list[tuple[str, list[np.ndarray]]]  # of each layer: its name and its weights
+Stored = list[tuple[str, list[Any]]]  # of each layer: its name and its weights, not read yet
 
 
 def load_keras_h5(model: Any, path: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False) -> None:
@@ -21,7 +21,16 @@ def load_keras_h5(model: Any, path: str | os.PathLike[str], skip_mismatch: bool 
     Nothing changes unless all fit; ``skip_mismatch`` skips what does not, with a warning. Needs h5py. Raises
     ImportError without it, ValueError for a file of another layout, or one that does not fit.
     """
-    stored = read_layers(path)
+    from ranvier.saving.keras_tree import assign
+
+    name = os.fspath(path)
+    with hdf5.opened(name, name) as file:
+        for variable, stored in _fitting(model, read_layers(file, name), name, skip_mismatch, by_name):
+            assign(variable, stored)
+
+
+def _fitting(model: Any, stored: Stored, path: str, skip_mismatch: bool, by_name: bool) -> list[tuple[Any, Any]]:
+    """Variables, each with what the file has for it."""
     layers = model.layers
     if by_name:
         index: dict[str, list[Any]] = {}
@@ -32,47 +41,37 @@ def load_keras_h5(model: Any, path: str | os.PathLike[str], skip_mismatch: bool 
         layers, stored = [la for la in layers if la.weights], [(n, a) for n, a in stored if a]
         if len(layers) != len(stored):
             raise ValueError(
-                f"{os.fspath(path)!r} does not fit: model {model.name!r} has {len(layers)} layers with weights, "
+                f"{path!r} does not fit: model {model.name!r} has {len(layers)} layers with weights, "
                 f"the file {len(stored)}"
             )
         pairs = [(layer, name, arrays) for layer, (name, arrays) in zip(layers, stored, strict=True)]
-    fitting: list[tuple[Any, np.ndarray]] = []
+    fitting: list[tuple[Any, Any]] = []
     for layer, name, arrays in pairs:
         variables = sorted(layer.weights, key=lambda v: not v.trainable_by_nature)
-        shapes, found = [v.shape for v in variables], [a.shape for a in arrays]
+        shapes, found = [v.shape for v in variables], [tuple(a.shape) for a in arrays]
         if shapes == found:
             fitting += zip(variables, arrays, strict=True)
             continue
         problem = (
-            f"{os.fspath(path)!r} does not fit: layer {layer.name!r} has weights of shapes {shapes}, the file's layer "
+            f"{path!r} does not fit: layer {layer.name!r} has weights of shapes {shapes}, the file's layer "
             f"{name!r} {found}"
         )
         if not skip_mismatch:
             raise ValueError(problem)
-        warnings.warn(problem, stacklevel=4)
-    for variable, array in fitting:
-        variable.assign(array.astype(variable.dtype, copy=False))
+        warnings.warn(problem, stacklevel=5)
+    return fitting
 
 
-def read_layers(path: str | os.PathLike[str]) -> Stored:
-    """The layers of a file in its order, those without weights too. Raises ValueError for another layout."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImportError(
-            "reading Keras's .h5 files needs h5py: pip install h5py (or pip install 'ranvier[keras]')"
-        ) from error
-
-    with open(path, "rb") as file:  # its own errors for a file that is not there
-        try:
-            with h5py.File(file, "r") as opened:
-                return _layers(opened, os.fspath(path))
-        except (OSError, KeyError, RuntimeError) as error:
-            raise ValueError(f"{os.fspath(path)!r} cannot be read: {error}") from error
+def is_tree(path: str | os.PathLike[str]) -> bool:
+    """Whether a file has Keras 3's layout of weights (a tree), not the older one by layers."""
+    with hdf5.opened(os.fspath(path), os.fspath(path)) as file:
+        return "layers" in file or "vars" in file or "_layer_checkpoint_dependencies" in file
 
 
-def _layers(opened: Any, path: str) -> Stored:
-    group = opened["model_weights"] if "layer_names" not in opened.attrs and "model_weights" in opened else opened
+def read_layers(file: Any, path: str) -> Stored:
+    """The layers of an open file in its order, those without weights too. Raises ValueError for another layout."""
+    inner = hdf5.child(file, "model_weights") if "layer_names" not in file.attrs else None
+    group = file if inner is None else inner
     if "layer_names" not in group.attrs and "layer_names0" not in group.attrs:
         raise ValueError(
             f"{path!r} has no layer_names: it is no file of Keras's weights by layers (Keras 3 writes that layout as "
@@ -80,8 +79,13 @@ def _layers(opened: Any, path: str) -> Stored:
         )
     found = []
     for name in _names(group, "layer_names"):
-        layer = group[name]
-        found.append((name, [np.asarray(layer[weight]) for weight in _names(layer, "weight_names")]))
+        layer = hdf5.child(group, name)
+        if layer is None:
+            raise ValueError(f"{path!r} cannot be read: there is no layer {name!r}")
+        try:
+            found.append((name, [hdf5.dataset(layer, weight) for weight in _names(layer, "weight_names")]))
+        except ValueError as error:
+            raise ValueError(f"{path!r} cannot be read: {error}") from None
     return found
 
 

@@ -12,7 +12,7 @@ from ranvier import _tree, losses, metrics
 from ranvier.optimizers.state import mismatch
 from ranvier.saving import file
 from ranvier.saving.file import Stored
-from ranvier.saving.keras_h5 import load_keras_h5
+from ranvier.saving.keras_h5 import is_tree, load_keras_h5
 from ranvier.saving.pack import pack, unpack
 from ranvier.saving.registry import CustomObjectScope, deserialize_object, serialize_object
 from ranvier.tensor import Tensor
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ranvier.models.trainer import Trainer as Model
 
 
-def _checked_target(what: str, filepath: str | os.PathLike[str], overwrite: bool) -> str:
-    path = file.check_path(what, filepath)
+def _checked_target(what: str, filepath: str | os.PathLike[str], overwrite: bool, keras: str) -> str:
+    path = file.check_path(what, filepath, keras)
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{what}: {path!r} is there already and overwrite=False")
     return path
@@ -44,6 +44,7 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
     """Writes a model to one ``.rv`` file: layers, weights, how it was compiled, and the optimizer's state.
 
     The file is a safetensors file whose metadata holds the configuration as JSON; it appears whole or not at all.
+    A name that ends in ``.keras`` makes a file that Keras 3 opens, where Keras has all layers (else ValueError).
     Raises ValueError for another extension or a model without weights yet, TypeError for what has no configuration
     (a lambda), FileExistsError with ``overwrite=False``. Source: Keras ``Model.save``.
 
@@ -54,9 +55,13 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
     >>> rv.models.load_model(path).count_params()
     10
     """
-    path = _checked_target("save", filepath, overwrite)
+    path = _checked_target("save", filepath, overwrite, ".keras")
     if not model.built:
         raise ValueError(f"save: model {model.name!r} has no weights yet; build it or call it on data first")
+    if path.endswith(".keras"):
+        from ranvier.saving.keras_file import save_keras_model
+
+        return save_keras_model(model, path)
     description: dict[str, Any] = {
         "kind": "model",
         "model": serialize_object(model),
@@ -69,7 +74,7 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
         assert model._compile_config is not None
         # The optimizer as it is now, whatever was passed to compile: its learning rate may have changed.
         settings = {**model._compile_config, "optimizer": model.optimizer}
-        description["compile"] = {name: _serialized(value) for name, value in settings.items()}
+        description["compile"] = {name: serialized_setting(value) for name, value in settings.items()}
         if model.optimizer.built:
             tensors |= _named("optimizer", model.optimizer.variables)
     file.write(path, tensors, description)
@@ -87,7 +92,7 @@ def _add_training(model: Model, description: dict[str, Any], tensors: dict[str, 
     description["random"] = pack(random_state(), "random", tensors) if state is None else None
 
 
-def _serialized(setting: Any) -> Any:
+def serialized_setting(setting: Any) -> Any:
     """What compile was given, as JSON values; our own functions by their names."""
 
     def leaf(value: Any) -> Any:
@@ -101,11 +106,16 @@ def _serialized(setting: Any) -> Any:
 def save_weights(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Writes a model's weights alone to one ``.rv`` file, in the order of ``model.weights``.
 
+    A name that ends in ``.weights.h5`` makes a file that Keras 3 reads.
     Raises ValueError for another extension or a model without weights yet.
     """
-    path = _checked_target("save_weights", filepath, overwrite)
+    path = _checked_target("save_weights", filepath, overwrite, ".weights.h5")
     if not model.built:
         raise ValueError(f"save_weights: model {model.name!r} has no weights yet; build it or call it on data first")
+    if path.endswith(".h5"):
+        from ranvier.saving.keras_file import save_keras_weights
+
+        return save_keras_weights(model, path)
     file.write(path, _named("weights", model.weights), {"kind": "weights"})
 
 
@@ -157,13 +167,18 @@ def load_weights(
     """Reads the weights of a file written by ``save`` or ``save_weights`` into a model of the same shapes.
 
     Weights are matched by their order; nothing changes unless all fit (or ``skip_mismatch`` skips those that do
-    not, with a warning). A ``.h5`` file is one of Keras's, see ``load_keras_h5``; ``by_name`` is for such. Raises
-    ValueError that names the file for one that is damaged or does not fit.
+    not, with a warning). A ``.h5`` file is one of Keras's, see ``load_keras_h5``, and ``by_name`` is for such;
+    ``.weights.h5`` and ``.keras`` files are those of Keras 3, with the layers in the same order.
+    Raises ValueError that names the file for one that is damaged or does not fit.
     """
     if not model.built:
         raise ValueError(f"load_weights: model {model.name!r} has no weights yet; build it or call it on data first")
-    if str(filepath).endswith((".h5", ".hdf5")):
+    if str(filepath).endswith((".h5", ".hdf5")) and not (is_tree(filepath) and not by_name):
         return load_keras_h5(model, filepath, skip_mismatch, by_name)
+    if str(filepath).endswith((".keras", ".h5", ".hdf5")):
+        from ranvier.saving.keras_file import load_keras_weights
+
+        return load_keras_weights(model, os.fspath(filepath), skip_mismatch)
     if by_name:
         raise ValueError("load_weights: by_name is for Keras's .h5 files; .rv files are matched by order")
     path = file.check_path("load_weights", filepath)
@@ -201,14 +216,20 @@ def load_model(
     compile: bool = True,
     safe_mode: bool = True,
 ) -> Any:
-    """A model from a ``.rv`` file, with its weights and, if ``compile``, its optimizer's state: training goes on.
+    """A model from a ``.rv`` file, or Keras 3's ``.keras``, with its weights and, if ``compile``, its optimizer.
+
+    With the optimizer comes its state: training goes on as if the model had not been saved.
 
     Classes and functions of your own are found if they were registered (``rv.saving.register_serializable``) or are
     in ``custom_objects``. Nothing in a file is ever executed, so ``safe_mode`` makes no difference. Raises ValueError
     that names the file and the reason for one that is damaged, was written by a newer Ranvier, or names classes
     that are not known. Source: Keras ``load_model``.
     """
-    path = file.check_path("load_model", filepath)
+    path = file.check_path("load_model", filepath, ".keras")
+    if path.endswith(".keras"):
+        from ranvier.saving.keras_file import load_keras_model
+
+        return load_keras_model(path, custom_objects, compile)
     with file.opened(path) as (description, tensors):
         return _load_model(path, description, tensors, custom_objects, compile)
 

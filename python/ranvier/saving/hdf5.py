@@ -1,0 +1,102 @@
+"""HDF5 files, read with distrust: nothing outside the file, and no size that the file itself does not hold."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+_MOST_OBJECTS = 200_000  # groups and data sets of one file
+_MOST_EXPANSION = 1100  # deflate makes at most 1032 bytes of one
+_SMALL = 1 << 24  # bytes that a data set may hold without having stored them: a fill value
+
+
+def h5py_or_error(what: str) -> Any:
+    """The package; ImportError that says how to get it."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(f"{what} needs h5py: pip install h5py (or pip install 'ranvier[keras]')") from error
+    return h5py
+
+
+@contextlib.contextmanager
+def opened(source: Any, name: str) -> Iterator[Any]:
+    """An HDF5 file from a path or an open file. Raises ValueError that calls it ``name`` for one that is damaged."""
+    h5py = h5py_or_error("reading Keras's weights")
+    try:
+        with h5py.File(source, "r") as file:
+            yield file
+    except FileNotFoundError:
+        raise
+    except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name!r} cannot be read: {error}") from error
+
+
+def child(group: Any, path: str) -> Any:
+    """What is at ``path`` below a group, or None. Raises ValueError for links that lead elsewhere."""
+    h5py = h5py_or_error("reading Keras's weights")
+    for part in path.split("/") if path else ():
+        if not isinstance(group, h5py.Group):
+            return None
+        link = group.get(part, getlink=True)
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{path!r} is a link to somewhere else, which is not followed")
+        group = group[part]
+    return group
+
+
+def dataset(group: Any, path: str) -> Any:
+    """A data set of numbers, whose values the file holds. Raises ValueError for anything else."""
+    h5py = h5py_or_error("reading Keras's weights")
+    found = child(group, path)
+    if not isinstance(found, h5py.Dataset):
+        raise ValueError(f"there is no array {path!r}" if found is None else f"{path!r} is no array")
+    kind = found.dtype.kind
+    if (kind not in "fiub" and found.dtype.str not in ("|V2", "<V2")) or found.dtype.hasobject or found.shape is None:
+        raise ValueError(f"{path!r} holds {found.dtype}, not numbers")
+    if found.external is not None or found.is_virtual:
+        raise ValueError(f"{path!r} has its values in other files, which are not read")
+    wanted, stored = found.size * found.dtype.itemsize, found.id.get_storage_size()
+    if wanted > max(
+        stored * (_MOST_EXPANSION if found.chunks else 1), _SMALL if stored == 0 and not found.chunks else 0
+    ):
+        raise ValueError(f"{path!r} of shape {found.shape} should have {wanted} bytes, the file holds {stored}")
+    return found
+
+
+def values(found: Any) -> np.ndarray:
+    """The values of a data set; bfloat16, which Keras writes as two bytes, as float32."""
+    array = np.asarray(found)
+    if array.dtype.kind == "V":
+        return (array.view("<u2").astype(np.uint32) << 16).view(np.float32)
+    return array
+
+
+def numbers(group: Any) -> int:
+    """How many numbers all data sets of a file hold together, at most. Raises ValueError for a file of too many."""
+    h5py = h5py_or_error("reading Keras's weights")
+    total, seen, waiting = 0, set(), [group]
+    while waiting:
+        here = waiting.pop()
+        for name in here:
+            link = here.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                continue
+            item = here[name]
+            address = h5py.h5o.get_info(item.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
+            if len(seen) > _MOST_OBJECTS:
+                raise ValueError(f"the file has more than {_MOST_OBJECTS} groups and arrays")
+            if isinstance(item, h5py.Group):
+                waiting.append(item)
+            elif isinstance(item, h5py.Dataset) and item.shape is not None:
+                with contextlib.suppress(ValueError):
+                    total += dataset(here, name).size
+    return total
