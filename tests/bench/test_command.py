@@ -42,10 +42,13 @@ def test_shapes_are_read_and_completed() -> None:
     matmul = next(b for _, b in selected(["matmul"]))
     asked = bench.shapes_of("m=3, n=5,k=7; m=2,t=a;")
     assert asked == [{"m": 3, "n": 5, "k": 7}, {"m": 2, "t": "a"}]
-    assert bench.shapes_for(matmul, asked)[0] == {"m": 3, "n": 5, "k": 7, "t": ""}
-    assert bench.shapes_for(matmul, [{"rows": 3}]) == []
+    assert bench.fitting(matmul.shapes[0], asked)[0] == {"m": 3, "n": 5, "k": 7, "t": ""}
+    assert bench.fitting(matmul.shapes[0], [{"rows": 3}]) == []
+    assert bench.shapes_of("m=3 n=5  k=7") == asked[:1]
     with pytest.raises(ValueError, match="expected name=value pairs"):
         bench.shapes_of("m=3,5")
+    with pytest.raises(ValueError, match="m is like m=.*, got m=3x"):
+        bench.fitting(matmul.shapes[0], bench.shapes_of("m=3x"))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -75,10 +76,10 @@ def numbers_of(text: str) -> list[int]:
 
 
 def shapes_of(text: str) -> list[Shape]:
-    """``m=1,n=2;m=3,n=4`` as dicts; what is not a whole number stays text."""
+    """``m=1,n=2;m=3,n=4`` as dicts, or with spaces for commas, as the tables print them; text where it is no whole number."""
     shapes: list[Shape] = []
     for part in filter(None, (p.strip() for p in text.split(";"))):
-        pairs = [pair.split("=", 1) for pair in part.split(",")]
+        pairs = [pair.split("=", 1) for pair in filter(None, re.split(r"[,\s]+", part))]
         if any(len(pair) != 2 or not pair[0].strip() for pair in pairs):
             raise ValueError(f"--shapes: expected name=value pairs, as in m=64,n=32,k=16, got {part!r}")
         values = [(name.strip(), value.strip()) for name, value in pairs]
@@ -86,9 +87,14 @@ def shapes_of(text: str) -> list[Shape]:
     return shapes
 
 
-def shapes_for(bench: OpBench, asked: list[Shape]) -> list[Shape]:
-    """The shapes asked for that speak of this benchmark; what they leave open is as in its first shape."""
-    return [{**bench.shapes[0], **shape} for shape in asked if set(shape) <= set(bench.shapes[0])]
+def fitting(first: Shape, asked: list[Shape]) -> list[Shape]:
+    """The shapes asked for that speak of a benchmark; what they leave open is as in its first shape."""
+    shapes = [shape for shape in asked if set(shape) <= set(first)]
+    for shape in shapes:
+        for name, value in shape.items():
+            if type(value) is not type(first[name]):
+                raise ValueError(f"--shapes: {name} is like {name}={first[name]} here, got {name}={value}")
+    return [{**first, **shape} for shape in shapes]
 
 
 def environment(arguments: argparse.Namespace) -> dict[str, str]:
@@ -132,8 +138,7 @@ def run_variants(arguments: argparse.Namespace, command: str) -> int:
         print(report.heading(roof), flush=True)
         for name in names:
             shapes = ladder.CLIMBS[name].shapes
-            fitting = [{**shapes[0], **shape} for shape in asked if set(shape) <= set(shapes[0])]
-            for shape in fitting or shapes:
+            for shape in fitting(shapes[0], asked) or shapes:
                 heights = ladder.climb(name, shape, arguments.repeats, peers)
                 climbs.append((heights, roof))
                 print(ladder.table(heights, roof), flush=True)
@@ -162,8 +167,7 @@ def run_counts(arguments: argparse.Namespace, command: str) -> int:
     climbs, asked = [], shapes_of(arguments.shapes or "")
     for name in names:
         usual = ladder_sim.LADDERS[name].shape
-        fitting = [{**usual, **shape} for shape in asked if set(shape) <= set(usual)]
-        for shape in fitting or [usual]:
+        for shape in fitting(usual, asked) or [usual]:
             climbs.append(ladder_sim.climb(name, shape))
             print(ladder_sim.table(climbs[-1]), flush=True)
     if arguments.json:
@@ -221,7 +225,7 @@ def run_sweep(arguments: argparse.Namespace, command: str) -> int:
 def run_ops(arguments: argparse.Namespace, command: str) -> int:
     """Ops beside their peers."""
     peers, asked = peers_of(arguments.peers), shapes_of(arguments.shapes or "")
-    benches = [(bench, shapes_for(bench, asked) if asked else bench.shapes) for _, bench in selected(arguments.what)]
+    benches = [(bench, fitting(bench.shapes[0], asked) if asked else bench.shapes) for _, bench in selected(arguments.what)]
     benches = [(bench, shapes) for bench, shapes in benches if shapes]
     if not benches:
         firsts = {b.name: b.shapes[0] for _, b in selected(arguments.what)}
