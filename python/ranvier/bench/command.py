@@ -76,7 +76,7 @@ def numbers_of(text: str) -> list[int]:
 
 
 def shapes_of(text: str) -> list[Shape]:
-    """``m=1,n=2;m=3,n=4`` as dicts, or with spaces for commas, as the tables print them; text where it is no whole number."""
+    """``m=1,n=2;m=3,n=4`` as dicts; spaces, as the tables print, do for commas. What is no whole number stays text."""
     shapes: list[Shape] = []
     for part in filter(None, (p.strip() for p in text.split(";"))):
         pairs = [pair.split("=", 1) for pair in filter(None, re.split(r"[,\s]+", part))]
@@ -225,7 +225,8 @@ def run_sweep(arguments: argparse.Namespace, command: str) -> int:
 def run_ops(arguments: argparse.Namespace, command: str) -> int:
     """Ops beside their peers."""
     peers, asked = peers_of(arguments.peers), shapes_of(arguments.shapes or "")
-    benches = [(bench, fitting(bench.shapes[0], asked) if asked else bench.shapes) for _, bench in selected(arguments.what)]
+    chosen = [bench for _, bench in selected(arguments.what)]
+    benches = [(bench, fitting(bench.shapes[0], asked) if asked else bench.shapes) for bench in chosen]
     benches = [(bench, shapes) for bench, shapes in benches if shapes]
     if not benches:
         firsts = {b.name: b.shapes[0] for _, b in selected(arguments.what)}
