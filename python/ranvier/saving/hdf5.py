@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,9 +30,11 @@ def opened(source: Any, name: str) -> Iterator[Any]:
     try:
         with h5py.File(source, "r") as file:
             yield file
-    except FileNotFoundError:
+    except (FileNotFoundError, ImportError, MemoryError):
         raise
-    except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
+    except Exception as error:  # the library has errors of every kind for files that are damaged
+        if isinstance(error, ValueError) and name in str(error):
+            raise
         raise ValueError(f"{name!r} cannot be read: {error}") from error
 
 
@@ -67,6 +70,49 @@ def dataset(group: Any, path: str) -> Any:
     ):
         raise ValueError(f"{path!r} of shape {found.shape} should have {wanted} bytes, the file holds {stored}")
     return found
+
+
+def texts(group: Any, name: str, path: str) -> list[str]:
+    """A list of texts beside a group of the file at ``path``."""
+    found = group.attrs.get_id(name)
+    if found.shape == (0,):
+        return []
+    if found.shape is None or len(found.shape) != 1 or found.dtype.kind not in "SO":
+        raise ValueError(f"{group.name!r}: {name!r} is no list of texts")
+    if found.dtype.kind == "O":  # of any length: they lie in heaps, and each takes 16 bytes here
+        check_heaps(path)
+    if found.shape[0] * (16 if found.dtype.kind == "O" else found.dtype.itemsize) > found.get_storage_size():
+        raise ValueError(f"{group.name!r}: {name!r} has no such length")
+    return [text.decode() if isinstance(text, bytes) else str(text) for text in group.attrs[name]]
+
+
+def check_heaps(path: str) -> None:
+    """Raises ValueError for a damaged heap, through which the HDF5 library may walk for ever.
+
+    A heap is "GCOL", its version, its size and objects, each of an index, a count, its own size and its bytes; index 0
+    is what is left. https://docs.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html, III.E
+    """
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        place = data.find(b"GCOL")
+        while place >= 0:
+            if data[place + 4 : place + 8] == b"\x01\0\0\0":
+                _check_heap(data, place)
+            place = data.find(b"GCOL", place + 4)
+
+
+def _check_heap(data: mmap.mmap, place: int) -> None:
+    size = int.from_bytes(data[place + 8 : place + 16], "little")
+    end = place + size
+    at = place + 16
+    if size < 16 or end > len(data):
+        raise ValueError(f"the heap at byte {place} should have {size} bytes")
+    while at + 16 <= end:
+        index = int.from_bytes(data[at : at + 2], "little")
+        length = int.from_bytes(data[at + 8 : at + 16], "little")
+        step = length if index == 0 else 16 + -(-length // 8) * 8
+        if step < 16 or at + step > end:
+            raise ValueError(f"the heap at byte {place} is damaged")
+        at += step
 
 
 def values(found: Any) -> np.ndarray:

@@ -35,8 +35,6 @@ def from_keras(config: Any) -> Any:
 
 
 def _check_settings(kind: str, settings: dict[str, Any]) -> None:
-    if isinstance(settings.get("vocabulary"), str):
-        raise ValueError(f"{kind}: the vocabulary is a path, {settings['vocabulary']!r}; files are not read for a file")
     for name in ("quantization_config", "renorm", "lora_rank"):
         if settings.get(name):
             raise ValueError(f"{kind}: {name}={settings[name]!r} is not supported")

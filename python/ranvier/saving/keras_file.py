@@ -10,18 +10,32 @@ import contextlib
 import io
 import json
 import os
+import struct
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import IO, Any
 
 from ranvier.saving import hdf5, keras_config, keras_tree
 from ranvier.saving.file import move_into_place, temporary_beside
-from ranvier.saving.registry import CustomObjectScope, deserialize_object
+from ranvier.saving.registry import CustomObjectScope, check_of_file, deserialize_object
 from ranvier.variable import uninitialized
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+# What Python's zipfile raises for archives that are damaged.
+_DAMAGE: tuple[type[Exception], ...] = (
+    zlib.error,
+    struct.error,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    EOFError,
+    UnicodeDecodeError,
+    OverflowError,
+    RuntimeError,
+    OSError,
+)
 _MOST_TEXT = 64 << 20  # bytes of a configuration
 _MOST_EXPANSION = 100  # times its size in the archive; what Keras writes is not compressed
 
@@ -60,7 +74,7 @@ def _archive(path: str) -> Iterator[tuple[zipfile.ZipFile, IO[bytes]]]:
         try:
             with zipfile.ZipFile(file) as archive:
                 yield archive, file
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, UnicodeDecodeError, OverflowError) as error:
+        except _DAMAGE as error:
             raise ValueError(f"{path!r} cannot be read: {error}") from error
 
 
@@ -71,8 +85,8 @@ def _member(archive: zipfile.ZipFile, path: str, name: str) -> zipfile.ZipInfo:
         raise ValueError(f"{path!r} holds no {name}: it is no file of Keras 3") from None
     if info.file_size > 1 << 20 and info.file_size > _MOST_EXPANSION * info.compress_size:
         raise ValueError(f"{path!r}: {name} would grow from {info.compress_size} to {info.file_size} bytes: refused")
-    if info.flag_bits & 1:
-        raise ValueError(f"{path!r}: {name} is encrypted")
+    if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{path!r}: {name} is encrypted, or compressed as Keras never does")
     return info
 
 
@@ -124,6 +138,7 @@ def load_keras_model(path: str, custom_objects: dict[str, Any] | None = None, co
         raise ValueError(f"{path!r}: {_CONFIG} describes no model")
     with CustomObjectScope(custom_objects or {}), _weights(path) as weights:
         try:
+            check_of_file(config)
             with uninitialized(hdf5.numbers(weights)):
                 model = deserialize_object(keras_config.from_keras(config))
                 shape = (config.get("build_config") or {}).get("input_shape")

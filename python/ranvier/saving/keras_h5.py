@@ -78,24 +78,24 @@ def read_layers(file: Any, path: str) -> Stored:
             "model.save('name.h5'), another one as model.save_weights('name.weights.h5'))"
         )
     found = []
-    for name in _names(group, "layer_names"):
-        layer = hdf5.child(group, name)
-        if layer is None:
-            raise ValueError(f"{path!r} cannot be read: there is no layer {name!r}")
-        try:
-            found.append((name, [hdf5.dataset(layer, weight) for weight in _names(layer, "weight_names")]))
-        except ValueError as error:
-            raise ValueError(f"{path!r} cannot be read: {error}") from None
+    try:
+        for name in _names(group, "layer_names", path):
+            layer = hdf5.child(group, name)
+            if layer is None:
+                raise ValueError(f"there is no layer {name!r}")
+            found.append((name, [hdf5.dataset(layer, weight) for weight in _names(layer, "weight_names", path)]))
+    except ValueError as error:
+        raise ValueError(f"{path!r} cannot be read: {error}") from None
     return found
 
 
-def _names(group: Any, attribute: str) -> list[str]:
+def _names(group: Any, attribute: str, path: str) -> list[str]:
     """A list of names; where it is too long for one attribute, cut into ``<attribute>0``, ``<attribute>1``, ..."""
     if attribute in group.attrs:
-        found = list(group.attrs[attribute])
-    else:
-        found, part = [], 0
-        while f"{attribute}{part}" in group.attrs:
-            found += list(group.attrs[f"{attribute}{part}"])
-            part += 1
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in found]
+        return hdf5.texts(group, attribute, path)
+    found: list[str] = []
+    part = 0
+    while f"{attribute}{part}" in group.attrs:
+        found += hdf5.texts(group, f"{attribute}{part}", path)
+        part += 1
+    return found

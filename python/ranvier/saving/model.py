@@ -14,7 +14,7 @@ from ranvier.saving import file
 from ranvier.saving.file import Stored
 from ranvier.saving.keras_h5 import is_tree, load_keras_h5
 from ranvier.saving.pack import pack, unpack
-from ranvier.saving.registry import CustomObjectScope, deserialize_object, serialize_object
+from ranvier.saving.registry import CustomObjectScope, check_of_file, deserialize_object, serialize_object
 from ranvier.tensor import Tensor
 from ranvier.variable import uninitialized
 
@@ -246,6 +246,7 @@ def _load_model(
     weights = _grouped("weights", tensors)
     with CustomObjectScope(custom_objects or {}):
         try:
+            check_of_file(description["model"])
             with uninitialized(sum(math.prod(stored.shape) for _, stored in weights)):
                 model = deserialize_object(description["model"])
                 if not model.built and description.get("build_shape") is not None:

@@ -201,6 +201,19 @@ def _class_of(config: dict[str, Any]) -> Any:
     )
 
 
+def check_of_file(config: Any) -> None:
+    """Raises ValueError for a configuration from a file that would make a layer read another file."""
+    waiting = [config]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            if isinstance(item.get("vocabulary"), (str, bytes)):
+                raise ValueError(f"its vocabulary is a path, {item['vocabulary']!r}, and no file may name another one")
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+
+
 def deserialize_values(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration's values with the objects among them made."""
     return {key: deserialize_object(value) for key, value in config.items()}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import numpy as np
 from ranvier import config
 
 _RESAMPLING = {name: name.upper() for name in ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")}
+_MOST_PIXELS = 1 << 25  # of a small file: an even picture takes hardly any bytes
+_MOST_EXPANSION = 1 << 14  # pixels of a byte
 _MODES = {"grayscale": ("L", "I;16", "I"), "rgb": ("RGB",), "rgba": ("RGBA",)}
 
 
@@ -22,6 +26,25 @@ def _pillow(function: str) -> Any:
     except ImportError:
         raise ImportError(f"{function} needs Pillow: pip install 'ranvier[image]'") from None
     return Image
+
+
+@contextlib.contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """A context in which whatever Pillow says of a file becomes a ValueError that names it."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{name!r} cannot be read as an image: {error}") from error
+
+
+def opened_image(pillow: Any, data: Any, length: int) -> Any:
+    """A Pillow image whose pixels are not decoded yet. Raises ValueError for more of them than its bytes can hold."""
+    img = pillow.open(data)
+    if img.width * img.height > max(_MOST_PIXELS, _MOST_EXPANSION * length):
+        raise ValueError(f"it should have {img.width} x {img.height} pixels, of a file of {length} bytes")
+    return img
 
 
 def _channels_first(function: str, data_format: str | None) -> bool:
@@ -108,20 +131,23 @@ def load_img(
 
     ``color_mode``: ``"rgb"``, ``"rgba"`` or ``"grayscale"``. ``target_size`` (height, width): the image is resized by
     ``interpolation`` (Pillow's methods); with ``keep_aspect_ratio`` its middle is cut out first. Raises ValueError for
-    other choices. Source: Keras.
+    other choices, and for a file, which it names, that is damaged or no image. Source: Keras.
     """
     image = _pillow("load_img")
     if color_mode not in _MODES:
         raise ValueError(f"load_img: color_mode must be 'grayscale', 'rgb' or 'rgba', got {color_mode!r}")
     if isinstance(path, io.BytesIO):
-        img = image.open(path)
+        name, data = "an io.BytesIO", path
     elif isinstance(path, (str, bytes, os.PathLike)):
         with open(path, "rb") as file:
-            img = image.open(io.BytesIO(file.read()))
+            name, data = os.fsdecode(path), io.BytesIO(file.read())
     else:
         raise TypeError(f"load_img: expected a path or an io.BytesIO, got {type(path).__name__}")
-    if img.mode not in _MODES[color_mode]:
-        img = img.convert(_MODES[color_mode][0])
+    with decoding(name):
+        img = opened_image(image, data, data.getbuffer().nbytes)
+        img.load()
+        if img.mode not in _MODES[color_mode]:
+            img = img.convert(_MODES[color_mode][0])
     if target_size is None or img.size == (target_size[1], target_size[0]):
         return img
     if interpolation not in _RESAMPLING:

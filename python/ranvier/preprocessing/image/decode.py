@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import _core
-from ranvier.utils.images import _MODES, _RESAMPLING, _middle, _pillow
+from ranvier.utils.images import _MODES, _RESAMPLING, _middle, _pillow, decoding, opened_image
 
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 # These average over what they shrink, so an image that was decoded at half its size or less looks the same if that is
@@ -45,7 +45,7 @@ class Reading:
     def decode(self, data: bytes, pillow: Any) -> bytes | None:
         """The pixels in a file's bytes, (height, width, channels) uint8; None for colours of more than 8 bits."""
         height, width = self.target_size
-        img = pillow.open(io.BytesIO(data))
+        img = opened_image(pillow, io.BytesIO(data), len(data))
         if self.interpolation in _AVERAGING:
             img.draft(None, (_MARGIN * width, _MARGIN * height))  # JPEG: fewer coefficients of each block
         if img.mode not in _MODES[self.color_mode]:
@@ -77,7 +77,8 @@ def read_all(paths: Sequence[str], reading: Reading, workers: int | None = None)
 
     def share(first: int) -> None:
         for i in range(first, len(files), max(workers, 1)):
-            pixels[i] = reading.decode(files[i], pillow)
+            with decoding(os.fspath(paths[i])):
+                pixels[i] = reading.decode(files[i], pillow)
 
     others = [_threads(workers - 1, os.getpid()).submit(share, first) for first in range(1, workers)]
     share(0)
