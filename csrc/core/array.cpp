@@ -113,7 +113,11 @@ Array Array::constant(Shape shape, DType dtype, Device device) {
 
 Array Array::zeros(Shape shape, DType dtype, Device device) {
   Array array = empty(std::move(shape), dtype, device);
-  run("zeros", [array]() mutable { zero_bytes(array.device(), array.raw(), array.bytes()); });
+  if (Recording::current() == nullptr) {
+    zero_bytes(device, array.raw(), array.bytes());
+  } else {
+    run("zeros", [array]() mutable { zero_bytes(array.device(), array.raw(), array.bytes()); });
+  }
   array.mark_written();
   return array;
 }

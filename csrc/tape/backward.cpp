@@ -286,7 +286,7 @@ py::list run_backward(const py::list& outputs, const py::list& gradients, const 
 }
 
 void set_tape_types(const py::type& tensor, const py::object& reference) {
-  tape_types.tensor = reinterpret_cast<PyTypeObject*>(tensor.inc_ref().ptr());
+  set_tensor_type(reinterpret_cast<PyTypeObject*>(tensor.inc_ref().ptr()));
   tape_types.reference = reference.inc_ref().ptr();
 }
 

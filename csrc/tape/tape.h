@@ -32,7 +32,9 @@ struct TensorObject {
   std::optional<Array> own;       // is here: making a Python object of each would cost more than a small kernel
   PyObject* grad;                 // a Tensor, or None
   PyObject* node;                 // the Function that made it; None for a leaf
-  Py_ssize_t index;               // which of the node's outputs this is
+  PyObject* mask;                 // which time steps of a sequence count; nullptr but where a layer sets it
+  PyObject* weak_references;
+  Py_ssize_t index;  // which of the node's outputs this is
   char requires_grad;
 };
 
@@ -101,6 +103,9 @@ PyObject* array_object_of_tensor(PyObject* tensor);  // borrowed
 // A Tensor over an array; with a node, output `index` of it on the tape.
 PyObject* wrap_array(PyObject* array, PyObject* node, Py_ssize_t index);
 PyObject* wrap_array(Array&& array);
+
+// What results are from now on: rv.Tensor, which Python derives from TensorBase.
+void set_tensor_type(PyTypeObject* type);
 
 PyObject* shape_tuple(const Shape& shape);
 std::string name_of_function(PyObject* function);

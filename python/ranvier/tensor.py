@@ -31,7 +31,7 @@ class Tensor(_core.TensorBase):
            [6., 8.]], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "mask")
+    __slots__ = ()
     __array_priority__ = 1000  # NumPy arrays on the left leave arithmetic to us
 
     # what TensorBase holds
