@@ -296,31 +296,53 @@ struct KeyedIndex {
   int64_t index;
 };
 
-// Three passes of a radix sort by the highest 33 bits leave next to nothing to an insertion sort by all 64: the keys
-// are random. All of it is stable, so that equal keys keep their order.
-constexpr int kDigitBits = 11, kDigits = 3, kDigitValues = 1 << kDigitBits;
+// Passes of a radix sort by as many of the highest bits as it takes to number the keys leave next to nothing to an
+// insertion sort by all 64: the keys are random. All of it is stable, so that equal keys keep their order.
+constexpr int kMostDigitBits = 11, kMostDigits = 3;
 
-RANVIER_INLINE int64_t digit_of(uint64_t key, int digit) {
-  return (int64_t)(key >> (64 - (kDigits - digit) * kDigitBits) & (kDigitValues - 1));
-}
+struct Digits {
+  int bits, count;
 
-void sort_random_keys(KeyedIndex* items, KeyedIndex* spare, int64_t n) {
-  int64_t starts[kDigits][kDigitValues] = {};
-  for (int64_t i = 0; i < n; ++i) {
-    for (int digit = 0; digit < kDigits; ++digit) starts[digit][digit_of(items[i].key, digit)]++;
+  explicit Digits(int64_t n) {
+    const int wanted = n < 2 ? 1 : 64 - __builtin_clzll(uint64_t(n - 1));
+    count = wanted <= kMostDigitBits ? 1 : wanted <= 2 * kMostDigitBits ? 2 : kMostDigits;
+    bits = min_of(kMostDigitBits, (wanted + count - 1) / count);
   }
-  for (int digit = 0; digit < kDigits; ++digit) {
+  int values() const { return 1 << bits; }
+  RANVIER_INLINE int64_t of(uint64_t key, int digit) const {
+    return (int64_t)(key >> (64 - (count - digit) * bits) & (uint64_t)(values() - 1));
+  }
+};
+
+// Returns which of the two arrays has them in the end.
+KeyedIndex* sort_random_keys(KeyedIndex* items, KeyedIndex* spare, int64_t n) {
+  const Digits digits(n);
+  int64_t starts[kMostDigits][1 << kMostDigitBits];
+  for (int digit = 0; digit < digits.count; ++digit) {
+    memset(starts[digit], 0, (size_t)digits.values() * sizeof(int64_t));
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    for (int digit = 0; digit < digits.count; ++digit) starts[digit][digits.of(items[i].key, digit)]++;
+  }
+  for (int digit = 0; digit < digits.count; ++digit) {
     int64_t start = 0;
-    for (int64_t& each : starts[digit]) {
-      const int64_t count = each;
-      each = start;
+    for (int value = 0; value < digits.values(); ++value) {
+      const int64_t count = starts[digit][value];
+      starts[digit][value] = start;
       start += count;
     }
-    for (int64_t i = 0; i < n; ++i) spare[starts[digit][digit_of(items[i].key, digit)]++] = items[i];
+    for (int64_t i = 0; i < n; ++i) spare[starts[digit][digits.of(items[i].key, digit)]++] = items[i];
     KeyedIndex* sorted = spare;
     spare = items;
     items = sorted;
   }
+  for (int64_t i = 1; i < n; ++i) {
+    const KeyedIndex item = items[i];
+    int64_t at = i;
+    for (; at > 0 && items[at - 1].key > item.key; --at) items[at] = items[at - 1];
+    items[at] = item;
+  }
+  return items;
 }
 
 void permutation(PhiloxStream stream, int64_t* out, int64_t n) {
@@ -329,14 +351,8 @@ void permutation(PhiloxStream stream, int64_t* out, int64_t n) {
   each_chunk<2>(stream, n, [&](const uint32_t* words, int64_t begin, int64_t count) {
     for (int64_t i = 0; i < count; ++i) a[begin + i] = {join(words, i), begin + i};
   });
-  sort_random_keys(a, b, n);  // an odd number of passes: into b
-  for (int64_t i = 1; i < n; ++i) {
-    const KeyedIndex item = b[i];
-    int64_t at = i;
-    for (; at > 0 && b[at - 1].key > item.key; --at) b[at] = b[at - 1];
-    b[at] = item;
-  }
-  for (int64_t i = 0; i < n; ++i) out[i] = b[i].index;
+  const KeyedIndex* sorted = sort_random_keys(a, b, n);
+  for (int64_t i = 0; i < n; ++i) out[i] = sorted[i].index;
 }
 
 }  // namespace
