@@ -244,11 +244,19 @@ class Loaders:
     def make(self, kind: str, rng: random.Random) -> bytes:
         """A file of a kind, mutated."""
         data = rng.choice(self.good[kind])
-        if kind == "rv":
-            return _rv(data, rng, self.classes)
-        if kind == "keras":
-            return _keras(data, rng, self.classes)
-        return _gzipped(data, rng) if kind == "idx" else _bytes(data, rng)
+        return self.mutated(kind, data, rng)
+
+    def mutated(self, kind: str, data: bytes, rng: random.Random) -> bytes:
+        """A file mutated by what is known of its kind; byte by byte where it has lost its structure."""
+        structured = {"rv": _rv, "keras": _keras}.get(kind)
+        try:
+            if structured is not None:
+                return structured(data, rng, self.classes)
+            if kind == "idx":
+                return _gzipped(data, rng)
+        except Exception:  # also: nested deeper than JSON can be written
+            pass
+        return _bytes(data, rng)
 
     def load(self, kind: str, data: bytes) -> str:
         """Loads it; "loaded" or "refused". Anything else is raised."""
@@ -390,15 +398,9 @@ def guided(inputs: int, corpus: str, seed: int) -> None:
     def mutate(data: bytes, most: int, seed: int) -> bytes:
         rng = random.Random(seed)
         first = data[0] % len(loaders.kinds) if data and rng.random() < 0.9 else rng.randrange(len(loaders.kinds))
-        kind, changed = loaders.kinds[first], data[1:]
-        structured = {"rv": _rv, "keras": _keras}.get(kind)
-        try:
-            if structured is not None:
-                changed = structured(changed, rng, loaders.classes)
-            else:
-                changed = _gzipped(changed, rng) if kind == "idx" else _bytes(changed, rng)
-        except Exception:  # what was mutated before has no structure any more
-            changed = loaders.make(kind, rng)
+        kind = loaders.kinds[first]
+        same = bool(data) and data[0] % len(loaders.kinds) == first and rng.random() < 0.9
+        changed = loaders.mutated(kind, data[1:], rng) if same else loaders.make(kind, rng)
         return (bytes([first]) + changed)[:most]
 
     arguments = [

@@ -12,3 +12,4 @@ from ranvier.saving.registry import deserialize_object as deserialize_object
 from ranvier.saving.registry import get_registered_object as get_registered_object
 from ranvier.saving.registry import register_serializable as register_serializable
 from ranvier.saving.registry import serialize_object as serialize_object
+from ranvier.saving.torch_weights import load_torch_weights as load_torch_weights
