@@ -37,6 +37,18 @@ def prepare_with(slots: int, ours: Callable[..., None], reference: Callable[...,
     return prepare
 
 
+def prepare_loss_scale(tensors: int, size: int) -> dict[str, Any]:
+    """Whether all gradients are finite: one read."""
+    values = np.random.default_rng(0).normal(size=(tensors, size)).astype("float32")
+    numbers: tuple[Any, ...] = (np.float32(1024), np.int64(0), np.int64(0), np.float64(0))
+    gradients, state = [rv.Tensor(v) for v in values], [rv.Tensor(v) for v in numbers]
+    arrays, theirs = list(values), [np.array(v) for v in numbers]
+    return {
+        "ranvier": lambda: rv.ops.loss_scale_step(gradients, *state, growth_steps=2**60),
+        "numpy": lambda: rv.reference.loss_scale_step(arrays, *theirs, growth_steps=2**60),
+    }
+
+
 def _call(module: Any, name: str, more: dict[str, Any], *lists: Any) -> None:
     getattr(module, name)(*lists, learning_rate=1e-3, **more)
 
@@ -103,6 +115,13 @@ BENCHES = [
         ),
         flops=lambda tensors, size: 14 * tensors * size,
         bytes=lambda tensors, size: 7 * 4 * tensors * size,
+    ),
+    OpBench(
+        name="loss_scale_step",
+        shapes=SHAPES,
+        prepare=prepare_loss_scale,
+        flops=lambda tensors, size: 2 * tensors * size,
+        bytes=lambda tensors, size: 4 * tensors * size,
     ),
     *(
         OpBench(

@@ -9,13 +9,53 @@ namespace ranvier {
 namespace RANVIER_GPU {
 namespace {
 
+// Adam's factors of m, s and g for the iteration that the device has counted to: see the steps in ops/optimizer.
+enum class Kin { Adam, Nadam, Adamax, Lamb };
+
+__device__ double nadam_weight(double beta_1, double i) { return beta_1 * (1 - 0.5 * pow(0.96, i)); }
+
+__device__ AdamOptions with_factors(Kin kin, AdamOptions o) {
+  if (o.iteration == nullptr) return o;
+  const double t = double(*o.iteration), rest_1 = 1 - pow(o.beta_1, t), rest_2 = 1 - pow(o.beta_2, t);
+  o.m_factor = kin == Kin::Adam ? sqrt(rest_2) / rest_1 : 1 / rest_1;
+  o.s_factor = 1 / rest_2;
+  if (kin == Kin::Nadam) {
+    double product = 1;
+    for (int64_t i = 1; double(i) <= t && product > 1e-18; ++i) product *= nadam_weight(o.beta_1, double(i));
+    const double next = nadam_weight(o.beta_1, t + 1);
+    o.m_factor = next / (1 - product * next);
+    o.g_factor = (1 - nadam_weight(o.beta_1, t)) / (1 - product);
+  }
+  return o;
+}
+
+template <int kUnused = 0>
+__global__ void work_out(Kin kin, AdamOptions options, double* factors) {
+  if (grid_thread() > 0) return;
+  const AdamOptions found = with_factors(kin, options);
+  factors[0] = found.m_factor, factors[1] = found.s_factor, factors[2] = found.g_factor;
+}
+
+// Most updates know all that they need.
+template <typename Update>
+__device__ void learn(Update&, const double*, double) {}
+
+__device__ bool left_out(const StepOptions& step) {
+  return step.gradient_scale != nullptr && *step.gradient_scale == 0;
+}
+
 template <typename T, typename Update>
 __global__ void __launch_bounds__(kThreads)
-    update_chunks(const StepChunk<T>* chunks, int64_t count, StepOptions step, Update update) {
+    update_chunks(const StepChunk<T>* chunks, const double* scales, int64_t count, StepOptions step,
+                  const double* factors, Update update) {
   constexpr int kSlots = Update::kSlots;
+  if (left_out(step)) return;
+  if (factors != nullptr) learn(update, factors, step.learning_rate);
   for (int64_t c = blockIdx.x; c < count; c += gridDim.x) {
     const StepChunk<T> chunk = chunks[c];
-    const T decay = T(step.learning_rate * chunk.weight_decay), scale = T(chunk.gradient_scale);
+    const T decay = T(step.learning_rate * chunk.weight_decay);
+    const T scale =
+        T((scales == nullptr ? 1 : scales[c]) * (step.gradient_scale == nullptr ? 1 : *step.gradient_scale));
     const T limit = T(step.clip_value);
     for (int64_t i = threadIdx.x; i < chunk.size; i += kThreads) {
       const T gradient = larger(smaller(T(chunk.gradient[i] * scale), limit), -limit);
@@ -37,12 +77,21 @@ Workspace on_device(StepChunks<T> all) {
 }
 
 template <typename T, typename Update>
-void each_element(StepChunks<T> all, StepOptions step, Update update) {
+void each_element(StepChunks<T> all, StepOptions step, Update update, const double* factors = nullptr) {
   if (all.count == 0) return;
   const Workspace chunks = on_device(all);
   launch<update_chunks<T, Update>>(blocks_for(all.count), dim3(kThreads), 0, current_stream(),
-                                   static_cast<const StepChunk<T>*>(chunks.as<StepChunk<T>>()), all.count, step,
-                                   update);
+                                   static_cast<const StepChunk<T>*>(chunks.as<StepChunk<T>>()), all.scales, all.count,
+                                   step, factors, update);
+}
+
+// The same for Adam's kin, whose factors the device may have to work out first.
+template <typename T, typename Update>
+void each_element(StepChunks<T> all, StepOptions step, Update update, Kin kin, AdamOptions options) {
+  if (options.iteration == nullptr) return each_element(all, step, update);
+  const Workspace factors(3 * sizeof(double));
+  launch<work_out<>>(dim3(1), dim3(1), 0, current_stream(), kin, options, factors.as<double>());
+  each_element(all, step, update, factors.as<double>());
 }
 
 // --- the optimizers: each says how one element of a parameter and its state moves ------------------------------------
@@ -146,6 +195,23 @@ struct Adamax {
   }
 };
 
+template <typename T, bool kAmsgrad>
+__device__ void learn(Adam<T, kAmsgrad>& update, const double* factors, double rate) {
+  update.alpha = T(rate * factors[0]);
+}
+
+template <typename T>
+__device__ void learn(Nadam<T>& update, const double* factors, double rate) {
+  update.m_rate = T(rate * factors[0]);
+  update.s_factor = T(factors[1]);
+  update.g_rate = T(rate * factors[2]);
+}
+
+template <typename T>
+__device__ void learn(Adamax<T>& update, const double* factors, double rate) {
+  update.alpha = T(rate * factors[0]);
+}
+
 template <typename T>
 struct Lion {
   static constexpr int kSlots = 1;
@@ -226,7 +292,8 @@ void rmsprop_step(StepChunks<T> all, StepOptions step, RmspropOptions options, b
 template <typename T, bool kAmsgrad>
 void adam_with(StepChunks<T> all, StepOptions step, AdamOptions o) {
   each_element(all, step,
-               Adam<T, kAmsgrad>{T(step.learning_rate * o.m_factor), T(1 - o.beta_1), T(1 - o.beta_2), T(o.epsilon)});
+               Adam<T, kAmsgrad>{T(step.learning_rate * o.m_factor), T(1 - o.beta_1), T(1 - o.beta_2), T(o.epsilon)},
+               Kin::Adam, o);
 }
 
 template <typename T>
@@ -239,12 +306,14 @@ template <typename T>
 void nadam_step(StepChunks<T> all, StepOptions step, AdamOptions o) {
   each_element(all, step,
                Nadam<T>{T(step.learning_rate * o.m_factor), T(step.learning_rate * o.g_factor), T(o.s_factor),
-                        T(1 - o.beta_1), T(1 - o.beta_2), T(o.epsilon)});
+                        T(1 - o.beta_1), T(1 - o.beta_2), T(o.epsilon)},
+               Kin::Nadam, o);
 }
 
 template <typename T>
 void adamax_step(StepChunks<T> all, StepOptions step, AdamOptions o) {
-  each_element(all, step, Adamax<T>{T(step.learning_rate * o.m_factor), T(1 - o.beta_1), T(o.beta_2), T(o.epsilon)});
+  each_element(all, step, Adamax<T>{T(step.learning_rate * o.m_factor), T(1 - o.beta_1), T(o.beta_2), T(o.epsilon)},
+               Kin::Adamax, o);
 }
 
 template <typename T>
@@ -281,11 +350,75 @@ __global__ void __launch_bounds__(kThreads) sum_squares(const StepChunk<T>* chun
 template <typename T>
 void sums_of_squares(StepChunks<T> all, double* sums) {
   if (all.count == 0) return;
-  const std::size_t bytes = static_cast<std::size_t>(all.count) * sizeof(double);
-  const Workspace chunks = on_device(all), found(bytes);
+  const Workspace chunks = on_device(all);
   launch<sum_squares<T>>(blocks_for(all.count), dim3(kThreads), 0, current_stream(),
-                         static_cast<const StepChunk<T>*>(chunks.as<StepChunk<T>>()), all.count, found.as<double>());
-  found.to_host(sums, bytes);
+                         static_cast<const StepChunk<T>*>(chunks.as<StepChunk<T>>()), all.count, sums);
+}
+
+// The sum over all chunks of the tensor that chunk c is of, in their order. A tensor of many chunks has its sum added
+// up again by a thread for each: a few thousand numbers that lie in the cache.
+template <typename T>
+__device__ double of_tensor(const StepChunk<T>* chunks, int64_t count, const double* sums, int64_t c) {
+  const int64_t tensor = chunks[c].tensor;
+  int64_t begin = c;
+  while (begin > 0 && chunks[begin - 1].tensor == tensor) --begin;
+  double sum = 0;
+  for (int64_t i = begin; i < count && chunks[i].tensor == tensor; ++i) sum += sums[i];
+  return sum;
+}
+
+// One block, in an order that follows from the count alone.
+template <int kUnused = 0>
+__global__ void __launch_bounds__(kThreads) add_all(const double* sums, int64_t count, double* total) {
+  double sum = 0;
+  for (int64_t c = threadIdx.x; c < count; c += kThreads) sum += sums[c];
+  sum = over_block(sum, Adds{});
+  if (threadIdx.x == 0) *total = sum;
+}
+
+// limit / max(norm, limit); NaN for a norm that is NaN, or infinite over all tensors, so that no step hides one.
+template <typename T>
+__global__ void __launch_bounds__(kThreads) find_scales(const StepChunk<T>* chunks, int64_t count, const double* sums,
+                                                        const double* total, NormLimit limit, double* scales) {
+  for (int64_t c = grid_thread(); c < count; c += grid_threads()) {
+    double sum = total != nullptr ? *total : of_tensor(chunks, count, sums, c);
+    if (total != nullptr && !(sum - sum == 0)) sum = sum - sum;
+    const double norm = sqrt(sum) * (limit.gradient_scale == nullptr ? 1 : *limit.gradient_scale);
+    scales[c] = norm <= limit.limit ? 1 : limit.limit / norm;
+  }
+}
+
+template <typename T>
+void clip_scales(StepChunks<T> all, const double* sums, NormLimit limit, double* scales) {
+  if (all.count == 0) return;
+  const Workspace chunks = on_device(all), total(sizeof(double));
+  if (limit.global) {
+    launch<add_all<>>(dim3(1), dim3(kThreads), 0, current_stream(), sums, all.count, total.as<double>());
+  }
+  launch<find_scales<T>>(grid_for(all.count), dim3(kThreads), 0, current_stream(),
+                         static_cast<const StepChunk<T>*>(chunks.as<StepChunk<T>>()), all.count, sums,
+                         static_cast<const double*>(limit.global ? total.as<double>() : nullptr), limit, scales);
+}
+
+// The decision on a step: by one block, which alone writes.
+template <int kUnused = 0>
+__global__ void __launch_bounds__(kThreads) decide(const double* sums, int64_t count, LossScale state) {
+  double worst = 0;  // NaN where a sum is not finite
+  for (int64_t c = threadIdx.x; c < count; c += kThreads) worst += sums[c] - sums[c];
+  worst = over_block(worst, Adds{});
+  if (threadIdx.x > 0) return;
+  const bool finite = worst == 0;
+  *state.gradient_scale = finite ? 1 / double(*state.scale) : 0;
+  if (finite) ++*state.iterations;
+  const int64_t good = finite ? *state.good_steps + 1 : 0;
+  const bool grows = good == state.growth_steps;
+  if (!finite || grows) *state.scale *= grows ? 2.0f : 0.5f;
+  *state.good_steps = grows ? 0 : good;
+}
+
+template <typename T>
+void loss_scale_step(StepChunks<T> all, const double* sums, LossScale state) {
+  launch<decide<>>(dim3(1), dim3(kThreads), 0, current_stream(), sums, all.count, state);
 }
 
 // --- Lamb: the moments and the norms of parameter and update, then the update by its tensor's trust ratio ------------
@@ -303,6 +436,10 @@ struct Moments {
 template <typename T>
 struct LambUpdate {
   T m_factor, s_factor, epsilon;
+  const double* factors;  // that the device has worked out; null where those above are right
+  __device__ void learn() {
+    if (factors != nullptr) m_factor = T(factors[0]), s_factor = T(factors[1]);
+  }
   __device__ T operator()(const StepChunk<T>& chunk, int64_t i) const {
     return chunk.slots[0][i] * m_factor / (T(sqrt(chunk.slots[1][i] * s_factor)) + epsilon);
   }
@@ -311,6 +448,7 @@ struct LambUpdate {
 template <typename T>
 __global__ void __launch_bounds__(kThreads) sum_lamb_squares(const StepChunk<T>* chunks, int64_t count,
                                                              LambUpdate<T> update, double* weights, double* updates) {
+  update.learn();
   for (int64_t c = blockIdx.x; c < count; c += gridDim.x) {
     const StepChunk<T> chunk = chunks[c];
     double weight = 0, change = 0;
@@ -327,47 +465,62 @@ __global__ void __launch_bounds__(kThreads) sum_lamb_squares(const StepChunk<T>*
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    move_by_shares(const StepChunk<T>* chunks, int64_t count, LambUpdate<T> update, const double* shares) {
+    move_by_shares(const StepChunk<T>* chunks, int64_t count, StepOptions step, LambUpdate<T> update,
+                   const double* weights, const double* updates) {
+  if (left_out(step)) return;
+  update.learn();
   for (int64_t c = blockIdx.x; c < count; c += gridDim.x) {
     const StepChunk<T> chunk = chunks[c];
+    const double weight = of_tensor(chunks, count, weights, c), change = of_tensor(chunks, count, updates, c);
+    const T share = T((weight > 0 && change > 0 ? sqrt(weight) / sqrt(change) : 1) * step.learning_rate);
     for (int64_t i = threadIdx.x; i < chunk.size; i += kThreads) {
-      chunk.parameter[i] = chunk.parameter[i] - update(chunk, i) * T(shares[c]);
+      chunk.parameter[i] = chunk.parameter[i] - update(chunk, i) * share;
     }
   }
 }
 
-template <typename T>
-LambUpdate<T> lamb_update(AdamOptions o) {
-  return {T(o.m_factor), T(o.s_factor), T(o.epsilon)};
-}
+// The factors where the device has to work them out, else nothing.
+class LambFactors {
+ public:
+  explicit LambFactors(AdamOptions o) : memory_(3 * sizeof(double)), known_(o.iteration == nullptr) {
+    if (!known_) launch<work_out<>>(dim3(1), dim3(1), 0, current_stream(), Kin::Lamb, o, memory_.as<double>());
+  }
+  template <typename T>
+  LambUpdate<T> update(AdamOptions o) const {
+    return {T(o.m_factor), T(o.s_factor), T(o.epsilon), known_ ? nullptr : memory_.as<double>()};
+  }
+
+ private:
+  Workspace memory_;
+  bool known_;
+};
 
 template <typename T>
 void lamb_moments(StepChunks<T> all, StepOptions step, AdamOptions o, double* weights, double* updates) {
   if (all.count == 0) return;
   each_element(all, step, Moments<T>{T(1 - o.beta_1), T(1 - o.beta_2)});
-  const std::size_t bytes = static_cast<std::size_t>(all.count) * sizeof(double);
-  const Workspace chunks = on_device(all), of_weights(bytes), of_updates(bytes);
+  const Workspace chunks = on_device(all);
+  const LambFactors factors(o);
   launch<sum_lamb_squares<T>>(blocks_for(all.count), dim3(kThreads), 0, current_stream(),
-                              static_cast<const StepChunk<T>*>(chunks.as<StepChunk<T>>()), all.count, lamb_update<T>(o),
-                              of_weights.as<double>(), of_updates.as<double>());
-  of_weights.to_host(weights, bytes);
-  of_updates.to_host(updates, bytes);
+                              static_cast<const StepChunk<T>*>(chunks.as<StepChunk<T>>()), all.count,
+                              factors.update<T>(o), weights, updates);
 }
 
 template <typename T>
-void lamb_step(StepChunks<T> all, StepOptions, AdamOptions o, const double* shares) {
+void lamb_step(StepChunks<T> all, StepOptions step, AdamOptions o, const double* weights, const double* updates) {
   if (all.count == 0) return;
-  const Workspace chunks = on_device(all), of_chunks(shares, static_cast<std::size_t>(all.count) * sizeof(double));
+  const Workspace chunks = on_device(all);
+  const LambFactors factors(o);
   launch<move_by_shares<T>>(blocks_for(all.count), dim3(kThreads), 0, current_stream(),
-                            static_cast<const StepChunk<T>*>(chunks.as<StepChunk<T>>()), all.count, lamb_update<T>(o),
-                            static_cast<const double*>(of_chunks.as<double>()));
+                            static_cast<const StepChunk<T>*>(chunks.as<StepChunk<T>>()), all.count, step,
+                            factors.update<T>(o), weights, updates);
 }
 
 template <typename T>
 constexpr OptimizerKernels<T> kernels_of() noexcept {
-  return {sums_of_squares<T>, sgd_step<T>,   adagrad_step<T>, adadelta_step<T>, rmsprop_step<T>,
-          adam_step<T>,       nadam_step<T>, adamax_step<T>,  lamb_moments<T>,  lamb_step<T>,
-          lion_step<T>,       ftrl_step<T>,  blend_step<T>};
+  return {sums_of_squares<T>, clip_scales<T>,  loss_scale_step<T>, sgd_step<T>,   adagrad_step<T>,
+          adadelta_step<T>,   rmsprop_step<T>, adam_step<T>,  nadam_step<T>, adamax_step<T>,
+          lamb_moments<T>,    lamb_step<T>,    lion_step<T>,  ftrl_step<T>,  blend_step<T>};
 }
 
 }  // namespace

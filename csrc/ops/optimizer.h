@@ -15,6 +15,8 @@
 //   tensors lion_step      p -= lr sign(b1 m + (1-b1) g);  m <- b2 m + (1-b2) g ftrl_step      n' = n + g^2;  z += g +
 //   2 shrinkage p - (n'^q - n^q) / lr p;  n <- n', with q = -power
 //                  p <- (clip(z, -l1, l1) - z) / (n^q / lr + 2 (l2 + beta / (2 lr)))
+//   loss_scale_step  gradient_scale <- 1 / scale if all g are finite, else 0, which leaves a step out; scale <- scale / 2
+//                  then, and 2 scale after growth_steps good ones
 //   blend_step     p <- keep p + add g, where 0 times anything is 0: running means, sums of gradients
 #pragma once
 
@@ -34,7 +36,6 @@ struct StepChunk {
   const T* gradient;
   T* slots[kMaxSlots];
   int64_t size;
-  double gradient_scale;  // from clipping by norm
   double weight_decay;
   int64_t tensor;  // the parameter that this is a piece of
 };
@@ -43,12 +44,31 @@ template <typename T>
 struct StepChunks {
   const StepChunk<T>* chunks;
   int64_t count;
-  int64_t grain;  // chunks that together are worth waking a thread for
+  int64_t grain;                   // chunks that together are worth waking a thread for
+  const double* scales = nullptr;  // of each chunk's gradient, on the device, from clipping by norm; null: 1
 };
 
 struct StepOptions {
   double learning_rate;
   double clip_value;  // +Inf: none
+  // On the device: what all gradients are multiplied by before they are clipped; 0 leaves the step out. Null: 1.
+  const double* gradient_scale = nullptr;
+};
+
+// Clipping by norm: of each tensor, or of all together.
+struct NormLimit {
+  double limit;
+  bool global;
+  const double* gradient_scale;
+};
+
+// The state of a loss scale, on the device.
+struct LossScale {
+  float* scale;
+  int64_t* good_steps;     // since the scale last changed
+  int64_t* iterations;     // steps that were taken
+  double* gradient_scale;  // for the step to come: 1 / scale, or 0 where a gradient is not finite
+  int64_t growth_steps;
 };
 
 struct SgdOptions {
@@ -67,9 +87,10 @@ struct AdamOptions {
   double beta_1;
   double beta_2;
   double epsilon;
-  double m_factor;
+  double m_factor = 1;
   double s_factor = 1;
   double g_factor = 0;
+  const int64_t* iteration = nullptr;  // on the device, where only it knows: the kernel works the factors out
 };
 
 struct FtrlOptions {
@@ -79,7 +100,10 @@ struct FtrlOptions {
 
 template <typename T>
 struct OptimizerKernels {
-  void (*sums_of_squares)(StepChunks<T> all, double* sums);  // of the gradients, one per chunk
+  // Sums and scales have one number a chunk and are the device's: nothing of them is read on the host.
+  void (*sums_of_squares)(StepChunks<T> all, double* sums);  // of the gradients
+  void (*clip_scales)(StepChunks<T> all, const double* sums, NormLimit limit, double* scales);
+  void (*loss_scale)(StepChunks<T> all, const double* sums, LossScale state);  // decides, and adapts the scale
   void (*sgd)(StepChunks<T> all, StepOptions step, SgdOptions sgd, bool has_velocity);
   void (*adagrad)(StepChunks<T> all, StepOptions step, double epsilon);
   void (*adadelta)(StepChunks<T> all, StepOptions step, double rho, double epsilon);
@@ -89,9 +113,9 @@ struct OptimizerKernels {
   void (*nadam)(StepChunks<T> all, StepOptions step, AdamOptions adam);
   void (*adamax)(StepChunks<T> all, StepOptions step, AdamOptions adam);
   // Moves the moments and gives, per chunk, the sums of squares of the parameter and of its update; then `lamb` moves
-  // the parameters, each chunk by its own share of the learning rate.
+  // the parameters, each tensor by |p| / |d| of the learning rate (by all of it where either is 0).
   void (*lamb_moments)(StepChunks<T> all, StepOptions step, AdamOptions adam, double* weights, double* updates);
-  void (*lamb)(StepChunks<T> all, StepOptions step, AdamOptions adam, const double* shares);
+  void (*lamb)(StepChunks<T> all, StepOptions step, AdamOptions adam, const double* weights, const double* updates);
   void (*lion)(StepChunks<T> all, StepOptions step, double beta_1, double beta_2);
   void (*ftrl)(StepChunks<T> all, StepOptions step, FtrlOptions ftrl);
   void (*blend)(StepChunks<T> all, StepOptions step, double keep, double add);

@@ -39,6 +39,11 @@ def functional(step: Callable[..., None], name: str) -> Callable[..., list[rv.Te
     def stepped(gradients: Any, parameters: Any, cut: int = 0, **arguments: Any) -> list[rv.Tensor]:
         lists = {k: cut_up(v, cut) for k, v in arguments.items() if v is None or isinstance(v, rv.Tensor)}
         options = {k: v for k, v in arguments.items() if k not in lists}
+        if "gradient_scale" in options:  # and then the iteration may be on the device as well
+            device = getattr(parameters, "device", "cpu")
+            options["gradient_scale"] = rv.Tensor(np.float64(options["gradient_scale"]), device=device)
+            if "iteration" in options:
+                options["iteration"] = rv.Tensor(np.int64(options["iteration"]), device=device).array
         targets = cut_up(parameters, cut)
         step(targets, cut_up(gradients, cut), **lists, **options)
         return [t for group in (targets, *lists.values()) if group is not None for t in group]
@@ -52,6 +57,8 @@ def functional(step: Callable[..., None], name: str) -> Callable[..., list[rv.Te
 BASE_OPTIONS = {"learning_rate": st.sampled_from([0.1, 1e-3, 1.0, 0.0])}
 PREPARATIONS: list[dict[str, float]] = [{}, {}, {"weight_decay": 0.01}, {"clipvalue": 0.5}, {"clipnorm": 1.0}]
 PREPARATIONS += [{"global_clipnorm": 1.5, "weight_decay": 0.1}, {"global_clipnorm": 1e6}]
+PREPARATIONS += [{"gradient_scale": 0.25}, {"gradient_scale": 0.0, "weight_decay": 0.1}]
+PREPARATIONS += [{"gradient_scale": 2.0, "clipnorm": 1.0}, {"gradient_scale": 0.5, "global_clipnorm": 1.5}]
 
 
 @st.composite
@@ -122,11 +129,50 @@ def whole_sgd(draw: Any) -> Call:
     return Call(arrays, {"cut": draw(st.integers(0, size)), "learning_rate": 2.0, "momentum": 1.0, "nesterov": True})
 
 
+# --- the scale of a loss ------------------------------------------------------------------------------------
+
+
+def scaled(gradients: Any, cut: int, scale: float, good_steps: int, growth_steps: int) -> rv.Tensor:
+    """What a decision leaves: scale, good steps, steps taken, factor of the gradients."""
+    if not isinstance(gradients, rv.Tensor) or not isinstance(good_steps, int) or abs(good_steps) > 2**62:
+        raise TypeError("loss_scale_step: a tensor and counts, please")
+    device, values = gradients.device, gradients.numpy()
+    state = [rv.Tensor(v, device=device) for v in (np.float32(scale), np.int64(good_steps), np.int64(7), np.float64(3))]
+    pieces = [rv.Tensor(piece, device=device) for piece in (values[:cut], values[cut:])]
+    rv.ops.loss_scale_step(pieces, *state, growth_steps=growth_steps)
+    return rv.Tensor(np.array([t.item() for t in state], values.dtype), device=device)
+
+
+scaled.__name__ = "loss_scale_step"
+
+
+@st.composite
+def gradients_with_overflows(draw: Any) -> Call:
+    size = draw(st.sampled_from([0, 1, 17, 300, 40_000]))
+    values = np.random.default_rng(draw(seeds)).normal(size=size) * 1e30  # whose squares no float32 holds
+    if size and draw(st.booleans()):
+        values[draw(st.integers(0, size - 1))] = draw(st.sampled_from([np.inf, -np.inf, np.nan]))
+    options = {"scale": draw(st.sampled_from([1.0, 2.0**15, 2.0**-3])), "good_steps": draw(st.integers(0, 2))}
+    return Call({"gradients": values}, {"cut": draw(st.integers(0, size)), "growth_steps": 3} | options)
+
+
 EPSILON = st.sampled_from([1e-7, 1e-3])
 RHO = st.sampled_from([0.9, 0.95, 0.0, 0.5])
 MOMENTUM = st.sampled_from([0.9, 0.5, 0.0, 1.0])
 
 SPECS = [
+    OpSpec(
+        op=scaled,
+        calls=gradients_with_overflows(),
+        bound=lambda call, expected, eps: [np.zeros(4)],  # powers of two and counts
+        refused=(
+            Refused(
+                Call({"gradients": np.ones(3)}, {"cut": 1, "scale": 2.0, "good_steps": 0, "growth_steps": 0}),
+                ValueError,
+                "loss_scale_step: growth_steps must be positive but is 0",
+            ),
+        ),
+    ),
     OpSpec(
         op=functional(rv.ops.sgd_step, "sgd_step"),
         calls=calls(("velocities",), (), ("velocities",), momentum=MOMENTUM, nesterov=st.booleans()),

@@ -18,7 +18,7 @@ class Step:
         self.cut, self.rate = options.pop("cut"), options["learning_rate"]
         self.options = options
         self.arrays = {k: np.asarray(v, np.float64) for k, v in call.arrays.items() if v is not None}
-        self.g = self._clipped(self.arrays["gradients"])
+        self.g = self._clipped(self.arrays["gradients"] * options.get("gradient_scale", 1.0))
         self.dg = 4 * eps * np.abs(self.g)
         p = self.arrays["parameters"]
         decay = self.rate * options.get("weight_decay", 0.0)

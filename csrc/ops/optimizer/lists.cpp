@@ -117,6 +117,12 @@ Common common(const Lists& lists, const Scalar& learning_rate, const Decay& weig
   if (clipping.norm.has_value() + clipping.value.has_value() + clipping.global_norm.has_value() > 1) {
     throw ValueError(message(op, ": only one of clipnorm, clipvalue and global_clipnorm may be given"));
   }
+  if (const auto& scale = clipping.gradient_scale) {
+    check_dtype(op, "gradient_scale", *scale, DType::Float64);
+    check_shape(op, "gradient_scale", *scale, {});
+    const Arrays& parameters = lists.parameters.arrays;
+    if (!parameters.empty()) check_same_device(op, {{"parameters[0]", parameters[0]}, {"gradient_scale", *scale}});
+  }
   if (clipping.norm) check_not_negative(op, "clipnorm", *clipping.norm);
   if (clipping.value) check_not_negative(op, "clipvalue", *clipping.value);
   if (clipping.global_norm) check_not_negative(op, "global_clipnorm", *clipping.global_norm);

@@ -12,6 +12,7 @@
 namespace ranvier {
 
 using Arrays = std::vector<Array>;
+using OptionalArray = std::optional<Array>;
 using OptionalArrays = std::optional<Arrays>;
 using Option = std::optional<double>;
 using Decay = std::optional<std::variant<double, std::vector<double>>>;  // for all parameters, or one for each
@@ -40,6 +41,7 @@ struct Lists {
 
 struct Clipping {
   Option norm, value, global_norm;
+  std::optional<Array> gradient_scale;  // float64, one number, on the parameters' device
 };
 
 // What all steps are told.

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -30,7 +30,6 @@ std::vector<StepChunk<T>> chunks_of(const Lists& lists, const std::vector<double
                          lists.gradients.arrays[i].data<T>() + at,
                          {},
                          std::min(kStepChunk, parameter.size() - at),
-                         1.0,
                          decays.empty() ? 0.0 : decays[i],
                          static_cast<int64_t>(i)};
       for (std::size_t s = 0; s < lists.slots.size(); ++s) {
@@ -50,30 +49,6 @@ StepChunks<T> view_of(const std::vector<StepChunk<T>>& chunks) {
   return {chunks.data(), count, std::max<int64_t>(1, kStepChunk * count / elements)};  // small tensors travel together
 }
 
-// limit / max(norm, limit); NaN for a norm of NaN, so that no step hides one.
-inline double scale_for(double sum_of_squares, double limit) {
-  const double norm = std::sqrt(sum_of_squares);
-  return norm <= limit ? 1.0 : limit / norm;
-}
-
-// The sums run over the chunks in order, whatever the threads did.
-template <typename T>
-void clip_by_norm(const Lists& lists, const Clipping& clipping, const std::vector<double>& sums,
-                  std::vector<StepChunk<T>>& chunks) {
-  double all = 0;
-  for (double sum : sums) all += sum;
-  std::size_t at = 0;
-  for (const Array& parameter : lists.parameters.arrays) {
-    const std::size_t end = at + (parameter.size() + kStepChunk - 1) / kStepChunk;
-    double own = 0;
-    for (std::size_t c = at; c < end; ++c) own += sums[c];
-    const double scale = clipping.norm        ? scale_for(own, *clipping.norm)
-                         : std::isfinite(all) ? scale_for(all, *clipping.global_norm)
-                                              : std::numeric_limits<double>::quiet_NaN();
-    for (; at < end; ++at) chunks[at].gradient_scale = scale;
-  }
-}
-
 // Checks, chunks, clips, and calls kernel(kernels, chunks, options) on the device's kernels.
 template <typename Kernel>
 void step(Lists lists, Common options, Kernel kernel) {
@@ -91,14 +66,22 @@ void step(Lists lists, Common options, Kernel kernel) {
              const OptimizerKernels<T>& optimizer = kernels.optimizer.template get<T>();
              std::vector<StepChunk<T>> chunks = chunks_of<T>(lists, options.weight_decays);
              const Clipping& clipping = options.clipping;
+             StepChunks<T> all = view_of(chunks);
+             const double* scale = clipping.gradient_scale ? clipping.gradient_scale->data<double>() : nullptr;
+             std::optional<Array> scales;
              if (clipping.norm || clipping.global_norm) {
-               std::vector<double> sums(chunks.size());
-               optimizer.sums_of_squares(view_of(chunks), sums.data());
-               clip_by_norm(lists, clipping, sums, chunks);
+               const Device device = lists.parameters.arrays.front().device();
+               const Array sums = Array::empty({all.count}, DType::Float64, device);
+               scales = Array::empty({all.count}, DType::Float64, device);
+               const bool global = clipping.global_norm.has_value();
+               optimizer.sums_of_squares(all, writable<double>(sums));
+               optimizer.clip_scales(all, sums.data<double>(),
+                                     {global ? *clipping.global_norm : *clipping.norm, global, scale},
+                                     writable<double>(*scales));
+               all.scales = scales->data<double>();
              }
              const double infinity = std::numeric_limits<double>::infinity();
-             kernel(optimizer, view_of(chunks),
-                    StepOptions{options.learning_rate.now(), clipping.value.value_or(infinity)});
+             kernel(optimizer, all, StepOptions{options.learning_rate.now(), clipping.value.value_or(infinity), scale});
            });
 }
 

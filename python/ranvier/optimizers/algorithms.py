@@ -24,6 +24,7 @@ class SGD(Optimizer):
     -0.561
     """
 
+    is_one_op = True
     slot_groups = (("momentum",),)
 
     def __init__(
@@ -69,6 +70,7 @@ class Adagrad(Optimizer):
     -0.0953
     """
 
+    is_one_op = True
     slot_groups = (("accumulator",),)
 
     def __init__(
@@ -113,6 +115,7 @@ class Adadelta(Optimizer):
     -0.001414
     """
 
+    is_one_op = True
     slot_groups = (("accumulated_grad", "accumulated_delta_var"),)
 
     def __init__(
@@ -154,6 +157,7 @@ class RMSprop(Optimizer):
     -0.3162
     """
 
+    is_one_op = True
     slot_groups = (("velocity",), ("momentum",), ("average_gradient",))
 
     def __init__(
@@ -213,6 +217,7 @@ class Adam(Optimizer):
     -0.1
     """
 
+    is_one_op = True
     slot_groups = (("momentum", "velocity"), ("velocity_hat",))
 
     def __init__(

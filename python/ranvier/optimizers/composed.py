@@ -71,7 +71,7 @@ class Adafactor(Optimizer):
         index, dtype = self._get_variable_index(variable), variable.dtype
         r, c, v = self._r[index], self._c[index], self._v[index]
         weights = variable.detach()
-        step = wrap(self.update_count).astype(dtype)
+        step = wrap(self.update_count).to(variable.device).astype(dtype)
         rho = ops.minimum(learning_rate, 1 / ops.sqrt(step))
         alpha = ops.maximum(_rms(weights), self.epsilon_2) * rho
         decay = 1 - ops.power(step, self.beta_2_decay)
@@ -276,7 +276,7 @@ class ScheduleFreeAdamW(Optimizer):
         """Steps z, and moves the variable to where y now is."""
         index, b = self._get_variable_index(variable), self.beta_1
         z, squares = self._momentums[index], self._velocities[index]
-        step = wrap(self.update_count).astype(variable.dtype)
+        step = wrap(self.update_count).to(variable.device).astype(variable.dtype)
         if self.warmup_steps > 0:
             learning_rate = learning_rate * ops.minimum(step / self.warmup_steps, 1.0)
         x = (variable.detach() - (1 - b) * z.detach()) / b

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import ops
+from ranvier import _core, ops
 from ranvier.autograd import no_grad
-from ranvier.optimizers.optimizer import Optimizer, Phase
-from ranvier.tensor import Tensor, as_tensor
+from ranvier.optimizers.optimizer import Optimizer, Phase, same_objects
+from ranvier.tensor import Tensor, array_of, as_tensor, wrap
 from ranvier.variable import Variable
 
 
@@ -51,10 +51,16 @@ class LossScaleOptimizer(Optimizer):
         if self.built:
             return
         variables = list(variables)
-        self.step_counter = self._state(np.int64(0), "step_counter")
-        self.dynamic_scale = self._state(np.array(self.initial_scale, "float32"), "dynamic_scale")
+        device = variables[0].device if variables else "cpu"
+        self.step_counter = self._state(wrap(array_of(np.int64(0), None, device)), "step_counter")
+        scale = np.array(self.initial_scale, "float32")
+        self.dynamic_scale = self._state(wrap(array_of(scale, None, device)), "dynamic_scale")
+        self._gradient_scale = wrap(_core.Array.zeros((), "float64", device))  # of the step to come, 0: it is left out
         self._slot_order += [self.step_counter, self.dynamic_scale]
         self.inner_optimizer.build(variables)
+        if self.inner_optimizer.is_one_op:  # which steps were taken is known there alone
+            count = self.inner_optimizer._iterations
+            count.array = count.array.to_device(device)
         super().build(variables)
 
     @property
@@ -64,8 +70,7 @@ class LossScaleOptimizer(Optimizer):
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Tensor] | None = None) -> None:
         """One step of the inner optimizer by the gradients without their scale, if all are finite.
 
-        Decided where the gradients are: the step is made in any case, and what it changed is put back where they
-        overflowed. So a recorded step decides anew each time it runs.
+        Decided where the gradients are, so that a recorded step decides anew each time it runs: nothing is read back.
         """
         if trainable_variables is not None:
             self.build(trainable_variables)
@@ -73,14 +78,44 @@ class LossScaleOptimizer(Optimizer):
         if not any(g is not None for g in given):
             return self.inner_optimizer.apply(grads, trainable_variables)  # which says what is wrong
         with no_grad():
-            finite = _all_finite([g for g in given if g is not None])
-            changed: list[Any] = [*self._trainable_variables, *self.inner_optimizer.variables]
-            before = [_copy(v) for v in changed]
-            scaled = [None if g is None else g / self.dynamic_scale.detach().astype(g.dtype) for g in given]
-            self.inner_optimizer.apply(scaled, trainable_variables)
-            for variable, old in zip(changed, before, strict=True):
-                variable.assign(ops.where(finite, variable.detach(), old))
-            self._adapt(finite)
+            if self._is_one_op(given, trainable_variables):
+                self._apply_by_op(given)
+            else:
+                self._apply_and_undo(given, trainable_variables)
+
+    def _is_one_op(self, grads: Sequence[Any], trainable_variables: Sequence[Tensor] | None) -> bool:
+        inner, ours = self.inner_optimizer, self._trainable_variables
+        all_there = trainable_variables is None or same_objects(trainable_variables, ours)
+        plain = inner.is_one_op and type(inner).step.__module__.startswith("ranvier.")
+        plain = plain and not (inner.use_ema or inner.gradient_accumulation_steps)
+        return (
+            plain
+            and all_there
+            and len(grads) == len(ours)
+            and all(g is not None and g.dtype == v.dtype for g, v in zip(grads, ours, strict=True))
+            and not any(getattr(v, "constraint", None) is not None for v in ours)
+        )
+
+    def _apply_by_op(self, grads: list[Any]) -> None:
+        """The kernel of the step multiplies by what the decision left: 1 / scale, or 0, which is no step."""
+        inner = self.inner_optimizer
+        if not _core._is_recording():
+            inner.prepare()
+        growth = self.dynamic_growth_steps
+        count, factor = inner._iterations, self._gradient_scale
+        ops.loss_scale_step(grads, self.dynamic_scale, self.step_counter, count, factor, growth)
+        inner._step(list(self._trainable_variables), grads, inner._slots, gradient_scale=factor)
+
+    def _apply_and_undo(self, given: list[Any], trainable_variables: Sequence[Tensor] | None) -> None:
+        """The step of an optimizer of many ops is made in any case; what it changed is put back after an overflow."""
+        finite = _all_finite([g for g in given if g is not None])
+        changed: list[Any] = [*self._trainable_variables, *self.inner_optimizer.variables]
+        before = [_copy(v) for v in changed]
+        scaled = [None if g is None else g / self.dynamic_scale.detach().astype(g.dtype) for g in given]
+        self.inner_optimizer.apply(scaled, trainable_variables)
+        for variable, old in zip(changed, before, strict=True):
+            variable.assign(ops.where(finite.to(variable.device), variable.detach(), old))
+        self._adapt(finite)
 
     def _adapt(self, finite: Tensor) -> None:
         """Half the scale after an overflow, twice after enough steps without one."""

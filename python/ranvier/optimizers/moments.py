@@ -17,6 +17,8 @@ class _Kin(Optimizer):
 
     op: Any = None
 
+    is_one_op = True
+
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
@@ -104,6 +106,7 @@ class Lion(Optimizer):
     -0.1
     """
 
+    is_one_op = True
     slot_groups = (("momentum",),)
 
     def __init__(
@@ -146,6 +149,7 @@ class Ftrl(Optimizer):
     -0.0741
     """
 
+    is_one_op = True
     slot_groups = (("accumulator", "linear"),)
 
     def __init__(

@@ -6,7 +6,7 @@ import operator
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -60,6 +60,7 @@ class Optimizer(State):
     """
 
     _unnoticed = frozenset({"_phase"})
+    is_one_op: ClassVar[bool] = False  # whether ``step`` is an op that takes a ``gradient_scale``
 
     def __init__(
         self,
@@ -270,7 +271,9 @@ class Optimizer(State):
             return decay
         return [0.0 if self._is_spared(v) else decay for v in parameters]
 
-    def _step(self, parameters: list[Tensor], gradients: list[Tensor], slots: dict[str, list[Variable]]) -> None:
+    def _step(
+        self, parameters: list[Tensor], gradients: list[Tensor], slots: dict[str, list[Variable]], **more: Any
+    ) -> None:
         """``step`` with the options that all share; the numbers that vary are read when the kernel runs."""
         rate = self._learning_rate
         self.step(
@@ -282,6 +285,7 @@ class Optimizer(State):
             clipnorm=self.clipnorm or None,
             clipvalue=self.clipvalue or None,
             global_clipnorm=self.global_clipnorm or None,
+            **more,
         )
 
     @property
@@ -330,7 +334,7 @@ class Optimizer(State):
             ops.blend_step(parameters, ready, keep=1, add=0, **decay)
         rate = wrap(common["learning_rate"])
         for gradient, variable in zip(ready, parameters, strict=True):
-            self.update_step(gradient, variable, rate.astype(variable.dtype))
+            self.update_step(gradient, variable, rate.to(variable.device).astype(variable.dtype))
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
         """Moves one variable by its gradient, clipped; subclasses that are not one op define it. Source: Keras."""

@@ -35,6 +35,8 @@ class State(Noticed):
         self._accumulated_gradients: list[Variable] = []
 
     def _state(self, value: Any, name: str) -> Variable:
+        if not isinstance(value, Tensor):  # numbers that the host reads: never on a GPU
+            value = wrap(array_of(value, None, "cpu"))
         return Variable(value, trainable=False, name=name, path=f"{self.name}/{name}")
 
     def build(self, variables: Iterable[Tensor]) -> None:

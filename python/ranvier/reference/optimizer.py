@@ -16,6 +16,7 @@ __all__ = [
     "ftrl_step",
     "lamb_step",
     "lion_step",
+    "loss_scale_step",
     "nadam_step",
     "rmsprop_step",
     "sgd_step",
@@ -56,8 +57,16 @@ def _prepared(
     clipnorm: float | None = None,
     clipvalue: float | None = None,
     global_clipnorm: float | None = None,
+    gradient_scale: np.ndarray | None = None,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Each parameter, decayed in place apart from its gradient ("decoupled"), with its clipped gradient."""
+    """Each parameter, decayed in place apart from its gradient ("decoupled"), with its clipped gradient.
+
+    None where ``gradient_scale``, by which gradients are multiplied, is 0.
+    """
+    if gradient_scale == 0:
+        return
+    if gradient_scale is not None:
+        gradients = [g * g.dtype.type(gradient_scale) for g in gradients]
     decays = weight_decay if isinstance(weight_decay, Sequence) else [weight_decay or 0.0] * len(parameters)
     for i, gradient in enumerate(_clipped(gradients, clipnorm, clipvalue, global_clipnorm)):
         if decays[i]:
@@ -183,7 +192,7 @@ def nadam_step(
     epsilon: float = 1e-7,
     **preparation: Preparation,
 ) -> None:
-    u = [beta_1 * (1 - 0.5 * 0.96**i) for i in range(1, iteration + 2)]  # the momentum's weights, to the next step's
+    u = [beta_1 * (1 - 0.5 * 0.96**i) for i in range(1, max(iteration, 1) + 2)]  # the weights, to the next step's
     product = float(np.prod(u[:-1]))
     look_ahead, own = u[-1] / (1 - product * u[-1]), (1 - u[-2]) / (1 - product)
     for i, p, g in _prepared(parameters, gradients, learning_rate, **preparation):
@@ -289,3 +298,21 @@ def blend_step(
     for _, p, g in _prepared(parameters, gradients, learning_rate, **preparation):
         kept = p * keep if keep else np.zeros_like(p)  # what is dropped takes its NaNs along
         p[...] = kept + g * add if add else kept
+
+
+def loss_scale_step(
+    gradients: Arrays,
+    scale: np.ndarray,
+    good_steps: np.ndarray,
+    iterations: np.ndarray,
+    gradient_scale: np.ndarray,
+    growth_steps: int,
+) -> None:
+    finite = all(np.isfinite(g).all() for g in gradients)
+    gradient_scale[...] = 1 / np.float64(scale) if finite else 0
+    iterations += finite
+    good_steps[...] = good_steps + 1 if finite else 0
+    if not finite:
+        scale *= np.float32(0.5)
+    elif good_steps == growth_steps:
+        good_steps[...], scale[...] = 0, scale * 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ranvier import _core
 from ranvier.ops.optimizer.lists import Decay, Tensors, options_of, step
+from ranvier.tensor import Tensor
 
 
 def sgd_step(
@@ -18,6 +19,7 @@ def sgd_step(
     clipnorm: float | None = None,
     clipvalue: float | None = None,
     global_clipnorm: float | None = None,
+    gradient_scale: Tensor | _core.Array | None = None,
 ) -> None:
     """Gradient descent, in place: v <- momentum v - learning_rate g; p <- p + v, or p - learning_rate g without v.
 
@@ -45,6 +47,7 @@ def adagrad_step(
     clipnorm: float | None = None,
     clipvalue: float | None = None,
     global_clipnorm: float | None = None,
+    gradient_scale: Tensor | _core.Array | None = None,
 ) -> None:
     """AdaGrad, in place: s <- s + g^2; p <- p - learning_rate g / sqrt(s + epsilon).
 
@@ -73,6 +76,7 @@ def adadelta_step(
     clipnorm: float | None = None,
     clipvalue: float | None = None,
     global_clipnorm: float | None = None,
+    gradient_scale: Tensor | _core.Array | None = None,
 ) -> None:
     """AdaDelta, in place: p <- p + learning_rate d with d = -sqrt(u + epsilon) / sqrt(s + epsilon) g.
 
@@ -111,6 +115,7 @@ def rmsprop_step(
     clipnorm: float | None = None,
     clipvalue: float | None = None,
     global_clipnorm: float | None = None,
+    gradient_scale: Tensor | _core.Array | None = None,
 ) -> None:
     """RMSprop, in place: s <- rho s + (1 - rho) g^2; p <- p - learning_rate g / sqrt(s + epsilon).
 
@@ -148,6 +153,7 @@ def lion_step(
     clipnorm: float | None = None,
     clipvalue: float | None = None,
     global_clipnorm: float | None = None,
+    gradient_scale: Tensor | _core.Array | None = None,
 ) -> None:
     """Lion, in place: p <- p - learning_rate sign(beta_1 m + (1 - beta_1) g); then m <- beta_2 m + (1 - beta_2) g.
 
@@ -179,6 +185,7 @@ def ftrl_step(
     clipnorm: float | None = None,
     clipvalue: float | None = None,
     global_clipnorm: float | None = None,
+    gradient_scale: Tensor | _core.Array | None = None,
 ) -> None:
     """Follow the regularized leader, in place: p <- (clip(z, -l1, l1) - z) / (n^q / rate + 2 l2 + beta / rate).
 
@@ -206,6 +213,7 @@ def blend_step(
     clipnorm: float | None = None,
     clipvalue: float | None = None,
     global_clipnorm: float | None = None,
+    gradient_scale: Tensor | _core.Array | None = None,
 ) -> None:
     """p <- keep p + add g, in place, where 0 times anything is 0: running means, sums of gradients, plain copies.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ranvier import _core
 from ranvier.ops.optimizer.lists import Decay, Tensors, options_of, step
+from ranvier.tensor import Tensor
 
 
 def adam_step(
@@ -22,6 +23,7 @@ def adam_step(
     clipnorm: float | None = None,
     clipvalue: float | None = None,
     global_clipnorm: float | None = None,
+    gradient_scale: Tensor | _core.Array | None = None,
 ) -> None:
     """Adam, in place: p <- p - learning_rate c m / (sqrt(s) + epsilon), c = sqrt(1 - beta_2^t) / (1 - beta_1^t).
 
@@ -62,6 +64,7 @@ def nadam_step(
     clipnorm: float | None = None,
     clipvalue: float | None = None,
     global_clipnorm: float | None = None,
+    gradient_scale: Tensor | _core.Array | None = None,
 ) -> None:
     """Adam with Nesterov's momentum, in place: p <- p - learning_rate m' / (sqrt(s / (1 - beta_2^t)) + epsilon).
 
@@ -93,6 +96,7 @@ def adamax_step(
     clipnorm: float | None = None,
     clipvalue: float | None = None,
     global_clipnorm: float | None = None,
+    gradient_scale: Tensor | _core.Array | None = None,
 ) -> None:
     """Adam by the largest gradient, in place: p <- p - learning_rate / (1 - beta_1^t) m / (u + epsilon).
 
@@ -123,6 +127,7 @@ def lamb_step(
     clipnorm: float | None = None,
     clipvalue: float | None = None,
     global_clipnorm: float | None = None,
+    gradient_scale: Tensor | _core.Array | None = None,
 ) -> None:
     """Adam with a step as long as its tensor allows, in place: p <- p - learning_rate |p| / |d| d.
 
