@@ -10,6 +10,7 @@
 #include "core/recording.h"
 #include "cuda/runtime/runtime.h"
 #include "ops/binding.h"
+#include "ops/shape.h"
 
 namespace ranvier {
 namespace {
@@ -135,11 +136,17 @@ py::object to_dlpack(const Array& array, const py::object& stream,
 
 void copy_values_of(const DLTensor& tensor, Array& array) {
   if (tensor.device.type == kDLCuda) {
-    if (!dlpack_contiguous(tensor)) {
-      throw py::buffer_error("from_dlpack: a tensor on a GPU must be C-contiguous and aligned; make it so first");
+    char* first = static_cast<char*>(tensor.data) + tensor.byte_offset;
+    const int device = array.device().index;
+    if (dlpack_contiguous(tensor)) {
+      copy_bytes(array.device(), array.raw(), array.device(), first, array.bytes());
+    } else if (reinterpret_cast<uintptr_t>(first) % dtype_size(array.dtype()) != 0) {
+      throw py::buffer_error("from_dlpack: a tensor on a GPU must be aligned to its elements");
+    } else {
+      const Array source = Array::borrow(first, {1}, array.dtype(), array.device(), true, [] {});
+      copy_from_strides("from_dlpack", source, Shape(tensor.strides, tensor.strides + tensor.rank), array);
     }
-    copy_bytes(array.device(), array.raw(), array.device(), static_cast<char*>(tensor.data) + tensor.byte_offset,
-               array.bytes());
+    gpu::synchronize_stream(device, gpu::current_stream(device));  // the producer may use its memory again at once
     return;
   }
   if (on_host(array.device())) return copy_from_dlpack(tensor, array.raw());

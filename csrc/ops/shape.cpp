@@ -81,6 +81,16 @@ void copy_strided(const char* op, const Array& from, int64_t from_offset, const 
       });
 }
 
+}  // namespace
+
+void copy_from_strides(const char* op, const Array& from, const Shape& strides, Array& to) {
+  Strides from_strides(strides.size());
+  std::copy(strides.begin(), strides.end(), from_strides.begin());
+  copy_strided(op, from, 0, from_strides, to, 0, row_strides(to.shape()), to.shape());
+}
+
+namespace {
+
 Sizes normalized_order(const Array& x, const std::optional<Sizes>& axes) {
   const int rank = x.rank();
   Sizes order(rank);

@@ -22,6 +22,9 @@ struct CopyPlan {
   int64_t to[kMaxCopyRank];
 };
 
+// Fills `to` from elements that lie at these strides from the first of `from`, on the same device.
+void copy_from_strides(const char* op, const Array& from, const Shape& strides, Array& to);
+
 struct ShapeKernels {
   void (*copy)(const void* from, void* to, const CopyPlan& plan, int64_t item_size);
   // y (outer, classes, inner) is zero but for `one` where labels (outer, inner) name a class.
