@@ -1,4 +1,4 @@
-"""Steps captured into CUDA graphs, in 32 and 16 bits; kernels from outside the tree; strided memory of other libraries."""
+"""Steps captured into CUDA graphs, in 32 and 16 bits; own kernels; strided memory of other libraries."""
 
 from __future__ import annotations
 
