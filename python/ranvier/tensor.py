@@ -124,8 +124,42 @@ class Tensor(_core.TensorBase):
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.array.__dlpack_device__()
 
-    def __reduce__(self) -> Any:  # pickle, copy.deepcopy: the values, cut from the tape
-        return _unpickle, (self.array, self.requires_grad)
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        from ranvier.array_protocols import apply_ufunc
+
+        return apply_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        from ranvier.array_protocols import apply_function
+
+        return apply_function(function, args, kwargs)
+
+    def __copy__(self) -> Any:
+        """The values, cut from the tape."""
+        twin = wrap(self.array.copy())
+        twin.requires_grad = self.requires_grad
+        return twin
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.__copy__()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            f"a {type(self).__name__} is not pickled: pickles run code when they are read. Save models with "
+            "model.save(path) or model.save_weights(path), and values as t.numpy()"
+        )
+
+    def __format__(self, specification: str) -> str:
+        return format(self.item() if specification else str(self), specification)
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(self.numpy() == (value.numpy() if isinstance(value, Tensor) else value)))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError(
+            "a tensor's elements are not written in place, which the tape would not see: make a new one with "
+            "rv.ops.where, or overwrite all values with assign"
+        )
 
     def __float__(self) -> float:
         return float(self.item())
@@ -210,11 +244,26 @@ class Tensor(_core.TensorBase):
     def __abs__(self) -> Tensor:
         return ranvier.ops.abs(self)
 
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __invert__(self) -> Tensor:
+        return ranvier.ops.logical_not(_booleans("~", self))
+
+    def __and__(self, other: Any) -> Tensor:
+        return ranvier.ops.logical_and(_booleans("&", self), _booleans("&", other))
+
+    def __or__(self, other: Any) -> Tensor:
+        return ranvier.ops.logical_or(_booleans("|", self), _booleans("|", other))
+
+    __rand__ = __and__
+    __ror__ = __or__
+
     def __eq__(self, other: Any) -> Any:
-        return ranvier.ops.equal(self, other)
+        return NotImplemented if other is None or isinstance(other, str) else ranvier.ops.equal(self, other)
 
     def __ne__(self, other: Any) -> Any:
-        return ranvier.ops.not_equal(self, other)
+        return NotImplemented if other is None or isinstance(other, str) else ranvier.ops.not_equal(self, other)
 
     def __lt__(self, other: Any) -> Tensor:
         return ranvier.ops.less(self, other)
@@ -261,6 +310,18 @@ class Tensor(_core.TensorBase):
     def argmax(self, axis: int | None = None) -> Tensor:
         return ranvier.ops.argmax(self, axis)
 
+    def argmin(self, axis: int | None = None) -> Tensor:
+        return ranvier.ops.argmin(self, axis)
+
+    def all(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return ranvier.ops.all(self, axis, keepdims)
+
+    def any(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return ranvier.ops.any(self, axis, keepdims)
+
+    def flatten(self) -> Tensor:
+        return ranvier.ops.reshape(self, (-1,))
+
     def astype(self, dtype: str) -> Tensor:
         return ranvier.ops.cast(self, dtype)
 
@@ -268,10 +329,14 @@ class Tensor(_core.TensorBase):
 wrap: Callable[[_core.Array], Tensor] = _core._wrap  # a Tensor over an array without a copy, a leaf
 
 
-def _unpickle(array: _core.Array, requires_grad: bool) -> Tensor:
-    tensor = wrap(array)
-    tensor.requires_grad = requires_grad
-    return tensor
+def _booleans(operator: str, value: Any) -> Any:
+    """An operand of ``&``, ``|`` or ``~``; TypeError for numbers, whose bits Ranvier does not touch."""
+    dtype = getattr(value, "dtype", None)
+    if not isinstance(value, (bool, np.bool_)) and str(dtype) != "bool":
+        raise TypeError(
+            f"{operator} is for tensors of bool, as comparisons give them; got {dtype or type(value).__name__}"
+        )
+    return value
 
 
 def array_of(data: Any, dtype: str | None = None, device: str | None = None, copy: bool = False) -> _core.Array:

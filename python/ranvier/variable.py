@@ -130,6 +130,16 @@ class Variable(Tensor):
         """Subtracts ``value`` in place."""
         return self.assign(self.detach() - value)
 
+    def __copy__(self) -> Variable:
+        twin = Variable(self.array, trainable=self.trainable_by_nature, name=self.name, path=self.path)
+        twin.regularizer, twin.constraint = self.regularizer, self.constraint
+        twin.initializer = self.initializer
+        twin.trainable = self.trainable
+        return twin
+
+    def __deepcopy__(self, memo: Any) -> Variable:
+        return self.__copy__()
+
     def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}, value={self.numpy()!r}>"
 

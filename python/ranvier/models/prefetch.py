@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 import ranvier
+from ranvier import _tree
+from ranvier.tensor import Tensor
 
 
 class Prefetch:
@@ -92,4 +94,4 @@ def _make(index: int, seed: int) -> Any:
     standard_random.seed(int(own))
     np.random.seed(own)
     ranvier.random.set_global_seed(int(own))
-    return _source[index]
+    return _tree.map_structure(lambda t: t.numpy() if isinstance(t, Tensor) else t, _source[index])
