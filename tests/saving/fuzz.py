@@ -74,7 +74,7 @@ def seeds() -> dict[str, list[bytes]]:
         rules = [rv.callbacks.ModelCheckpoint(Path(folder, "m.rv"), save_freq=2), rv.callbacks.EarlyStopping("loss")]
         plain.fit(x, y, batch_size=2, verbose=0, callbacks=rules)
         found["rv"].append(Path(folder, "m.rv").read_bytes())
-        found["h5"] += [_layered(Path(folder, f"{kind}.h5"), plain, kind) for kind in ("S", "O")]
+        found["h5"] += [_layered(Path(folder, f"{kind}.h5"), plain, kind) for kind in ("S",) * 15 + ("O",)]
     found["idx"] = [gzip.compress(struct.pack(">IIII", 0x803, 2, 3, 4) + bytes(range(24)))]
     found["npz"] = [_npz()]
     found["image"] = _images()

@@ -246,3 +246,15 @@ def test_a_thousand_files_made_at_random() -> None:
     counts, found = fuzz.run(1400, seed=1)
     assert not found
     assert sum(counts.values()) == 1400 and len(counts) >= 12
+
+
+def test_names_of_any_length_in_a_damaged_heap(tmp_path: Path) -> None:
+    """Found by fuzzing: the HDF5 library takes all memory for a text whose length is damaged."""
+    path = tmp_path / "hostile.h5"
+    data = bytearray(fuzz._layered(path, model(), "O"))
+    heap = data.find(b"GCOL")
+    triple = data.find(heap.to_bytes(8, "little"))  # length, place of the heap, index
+    data[triple - 4 : triple] = b"\xff\xff\xff\x7f"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"hostile\.h5"):
+        loads(path)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
+import functools
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -79,40 +83,44 @@ def texts(group: Any, name: str, path: str) -> list[str]:
         return []
     if found.shape is None or len(found.shape) != 1 or found.dtype.kind not in "SO":
         raise ValueError(f"{group.name!r}: {name!r} is no list of texts")
-    if found.dtype.kind == "O":  # of any length: they lie in heaps, and each takes 16 bytes here
-        check_heaps(path)
-    if found.shape[0] * (16 if found.dtype.kind == "O" else found.dtype.itemsize) > found.get_storage_size():
+    if found.dtype.kind == "O":
+        return _texts_of_any_length(path, os.stat(path).st_mtime_ns)[group.name][name]
+    if found.shape[0] * found.dtype.itemsize > found.get_storage_size():
         raise ValueError(f"{group.name!r}: {name!r} has no such length")
-    return [text.decode() if isinstance(text, bytes) else str(text) for text in group.attrs[name]]
+    return [text.decode() for text in group.attrs[name]]
 
 
-def check_heaps(path: str) -> None:
-    """Raises ValueError for a damaged heap, through which the HDF5 library may walk for ever.
+# Texts of any length lie in a heap. Of a damaged one the HDF5 library takes any amount of memory, or walks through it
+# for ever: another process reads them, which may take 256 MB and ten seconds.
+_READER = """
+import json, os, resource, sys
+import h5py
+pages = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+resource.setrlimit(resource.RLIMIT_AS, (pages + (256 << 20),) * 2)
+resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
+found = {}
+with h5py.File(sys.argv[1], "r") as file:
+    for group in (file, file.get("model_weights")):
+        if group is None:
+            continue
+        for item in [group, *(group[n] for n in group if group.get(n, getclass=True) is h5py.Group)]:
+            names = [n for n in item.attrs if n.startswith(("layer_names", "weight_names"))]
+            texts = {n: [t.decode() if isinstance(t, bytes) else str(t) for t in item.attrs[n]] for n in names}
+            found[item.name] = texts
+print(json.dumps(found))
+"""
 
-    A heap is "GCOL", its version, its size and objects, each of an index, a count, its own size and its bytes; index 0
-    is what is left. https://docs.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html, III.E
-    """
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        place = data.find(b"GCOL")
-        while place >= 0:
-            if data[place + 4 : place + 8] == b"\x01\0\0\0":
-                _check_heap(data, place)
-            place = data.find(b"GCOL", place + 4)
 
-
-def _check_heap(data: mmap.mmap, place: int) -> None:
-    size = int.from_bytes(data[place + 8 : place + 16], "little")
-    end = place + size
-    at = place + 16
-    if size < 16 or end > len(data):
-        raise ValueError(f"the heap at byte {place} should have {size} bytes")
-    while at + 16 <= end:
-        index = int.from_bytes(data[at : at + 2], "little")
-        length = int.from_bytes(data[at + 8 : at + 16], "little")
-        step = length if index == 0 else 16 + -(-length // 8) * 8
-        if step < 16 or at + step > end:
-            raise ValueError(f"the heap at byte {place} is damaged")
-        at += step
+@functools.lru_cache(maxsize=1)
+def _texts_of_any_length(path: str, changed: int) -> dict[str, dict[str, list[str]]]:
+    """The names of layers and weights of a whole file, by group."""
+    command = [sys.executable, "-c", _READER, os.path.abspath(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it took too much time or memory"])[-1]
+        raise ValueError(f"its names cannot be read: {reason}")
+    found: dict[str, dict[str, list[str]]] = json.loads(done.stdout)
+    return found
 
 
 def values(found: Any) -> np.ndarray:
