@@ -7,6 +7,12 @@ void check_floating(const char* op, const char* name, const Array& array) {
   throw TypeError(message(op, ": ", name, " must be floating (float32 or float64) but is ", dtype_name(array.dtype())));
 }
 
+void check_storage(const char* op, const char* name, const Array& array) {
+  const DeviceKind kind = array.device().kind;
+  if (is_narrow(array.dtype()) && (kind == DeviceKind::Sim || kind == DeviceKind::Cuda)) return;
+  check_floating(op, name, array);
+}
+
 void check_integer(const char* op, const char* name, const Array& array) {
   if (array.dtype() == DType::Int32 || array.dtype() == DType::Int64) return;
   throw TypeError(message(op, ": ", name, " must be int32 or int64 but is ", dtype_name(array.dtype())));

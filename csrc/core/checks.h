@@ -17,6 +17,7 @@ struct Named {
 };
 
 void check_floating(const char* op, const char* name, const Array& array);  // float32 or float64
+void check_storage(const char* op, const char* name, const Array& array);   // or 16 bits on a GPU (dispatch_narrow)
 void check_integer(const char* op, const char* name, const Array& array);   // int32 or int64
 void check_dtype(const char* op, const char* name, const Array& array, DType expected);
 void check_rank(const char* op, const char* name, const Array& array, int rank);

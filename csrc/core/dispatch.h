@@ -65,6 +65,18 @@ void dispatch(const char* op, const Array& array, Body body) {
   throw TypeError(message(op, ": expected float32 or float64 but got ", dtype_name(array.dtype())));
 }
 
+// The same for families that have kernels for 16-bit floats on GPUs. (On the CPU rv.autograd.Function has widened
+// them.)
+template <typename Body>
+void dispatch_narrow(const char* op, const Array& array, Body body) {
+  const Device device = array.device();
+  if (device.kind == DeviceKind::Sim || device.kind == DeviceKind::Cuda) {
+    if (array.dtype() == DType::Float16) return run_kernels(op, device, body, Float16{});
+    if (array.dtype() == DType::BFloat16) return run_kernels(op, device, body, BFloat16{});
+  }
+  dispatch(op, array, body);
+}
+
 // For ops whose kernels take the dtype as an argument (elementwise, shape, random).
 template <typename Body>
 void dispatch_untyped(const char* op, const Array& array, Body body) {

@@ -16,11 +16,22 @@ struct BFloat16 {
   uint16_t bits;
 };
 
+// What a dtype computes in.
+// clang-format off
+template <typename T> struct WideOf { using Type = T; };
+template <> struct WideOf<Float16> { using Type = float; };
+template <> struct WideOf<BFloat16> { using Type = float; };
+// clang-format on
+template <typename T>
+using Wide = typename WideOf<T>::Type;
+
 const char* dtype_name(DType dtype);
 std::size_t dtype_size(DType dtype);
 DType dtype_from_name(const char* name);  // throws TypeError for a name it does not know
 bool is_floating(DType dtype);
 bool is_integer(DType dtype);
+inline bool is_narrow(DType dtype) { return dtype == DType::Float16 || dtype == DType::BFloat16; }
+inline DType widened(DType dtype) { return is_narrow(dtype) ? DType::Float32 : dtype; }
 
 template <typename T>
 struct DTypeOf;

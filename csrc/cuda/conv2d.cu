@@ -56,14 +56,21 @@ __device__ int64_t output_at(const WindowAxis& axis, int64_t in, int64_t tap) {
   return out < axis.out ? out : -1;
 }
 
+// Whether a group's channels are groups of 8 values that begin at multiples of 16 bytes (core_tiles.h).
+template <typename T>
+bool in_eights(const T* data, int64_t channels) {
+  return reinterpret_cast<std::uintptr_t>(data) % 16 == 0 && channels % kEight == 0;
+}
+
 // x as (pixels of y) x (taps, channels).
 template <typename T>
-__device__ T patch_element(const T* x, const Images& s, int64_t group, int64_t pixel, int64_t tap, int64_t channel) {
+__device__ const T* patch_element(const T* x, const Images& s, int64_t group, int64_t pixel, int64_t tap,
+                                  int64_t channel) {
   const Pixel at = pixel_of(pixel, s.height.out, s.width.out);
   const int64_t row = input_at(s.height, at.row, tap / s.width.window);
   const int64_t column = input_at(s.width, at.column, tap % s.width.window);
-  if (row < 0 || column < 0) return T(0);
-  return x[((at.image * s.height.size + row) * s.width.size + column) * s.all_in + group * s.in + channel];
+  if (row < 0 || column < 0) return nullptr;
+  return x + ((at.image * s.height.size + row) * s.width.size + column) * s.all_in + group * s.in + channel;
 }
 
 // --- forward --------------------------------------------------------------------------------------------------------
@@ -71,10 +78,11 @@ __device__ T patch_element(const T* x, const Images& s, int64_t group, int64_t p
 template <typename T>
 struct Patches {
   static constexpr bool kAlongP = true;
-  const T* x;
+  const T* data;
   Images s;
-  __device__ T operator()(int64_t group, int64_t i, int64_t p) const {
-    return patch_element(x, s, group, i, p / s.in, p % s.in);
+  bool eights;
+  __device__ const T* at(int64_t group, int64_t i, int64_t p) const {
+    return patch_element(data, s, group, i, p / s.in, p % s.in);
   }
 };
 
@@ -82,9 +90,10 @@ struct Patches {
 template <typename T>
 struct ByOutputs {
   static constexpr bool kAlongP = false;
-  const T* rows;
+  const T* data;
   Images s;
-  __device__ T operator()(int64_t group, int64_t j, int64_t p) const { return rows[p * s.all_out + group * s.out + j]; }
+  bool eights;
+  __device__ const T* at(int64_t group, int64_t j, int64_t p) const { return data + p * s.all_out + group * s.out + j; }
 };
 
 template <typename T>
@@ -93,10 +102,10 @@ struct StorePixels {
   int64_t channels, all_channels;
   const T* bias;
   Activation activation;
-  __device__ void operator()(int64_t group, int64_t i, int64_t j, T sum) const {
+  __device__ void operator()(int64_t group, int64_t i, int64_t j, Wide<T> sum) const {
     const int64_t channel = group * channels + j;
-    if (bias != nullptr) sum += bias[channel];
-    y[i * all_channels + channel] = activated(activation, sum);
+    if (bias != nullptr) sum += wide(bias[channel]);
+    y[i * all_channels + channel] = rounded<T>(activated(activation, sum));
   }
 };
 
@@ -104,8 +113,8 @@ template <typename T>
 void forward(const T* x, const T* w, const T* bias, T* y, const Conv2dShape& shape, Activation activation) {
   const Images s = images_of(shape);
   const int64_t pixels = shape.images * s.height.out * s.width.out;
-  multiply<T>(ProductSizes{shape.groups, pixels, s.out, taps_of(s) * s.in}, Patches<T>{x, s}, ByOutputs<T>{w, s},
-              StorePixels<T>{y, s.out, s.all_out, bias, activation});
+  multiply<T>(ProductSizes{shape.groups, pixels, s.out, taps_of(s) * s.in}, Patches<T>{x, s, in_eights(x, s.in)},
+              ByOutputs<T>{w, s, in_eights(w, s.out)}, StorePixels<T>{y, s.out, s.all_out, bias, activation});
 }
 
 // --- input gradient -------------------------------------------------------------------------------------------------
@@ -113,25 +122,27 @@ void forward(const T* x, const T* w, const T* bias, T* y, const Conv2dShape& sha
 template <typename T>
 struct SeenBy {
   static constexpr bool kAlongP = true;
-  const T* dy;
+  const T* data;
   Images s;
-  __device__ T operator()(int64_t group, int64_t i, int64_t p) const {
+  bool eights;
+  __device__ const T* at(int64_t group, int64_t i, int64_t p) const {
     const Pixel at = pixel_of(i, s.height.size, s.width.size);
     const int64_t tap = p / s.out, channel = p % s.out;
     const int64_t row = output_at(s.height, at.row, tap / s.width.window);
     const int64_t column = output_at(s.width, at.column, tap % s.width.window);
-    if (row < 0 || column < 0) return T(0);
-    return dy[((at.image * s.height.out + row) * s.width.out + column) * s.all_out + group * s.out + channel];
+    if (row < 0 || column < 0) return nullptr;
+    return data + ((at.image * s.height.out + row) * s.width.out + column) * s.all_out + group * s.out + channel;
   }
 };
 
 template <typename T>
 struct TurnedWeights {
   static constexpr bool kAlongP = true;
-  const T* w;
+  const T* data;
   Images s;
-  __device__ T operator()(int64_t group, int64_t j, int64_t p) const {
-    return w[(p / s.out * s.in + j) * s.all_out + group * s.out + p % s.out];
+  bool eights;
+  __device__ const T* at(int64_t group, int64_t j, int64_t p) const {
+    return data + (p / s.out * s.in + j) * s.all_out + group * s.out + p % s.out;
   }
 };
 
@@ -139,7 +150,8 @@ template <typename T>
 void input_gradient(const T* dy, const T* w, const T* bias, T* dx, const Conv2dShape& shape) {
   const Images s = images_of(shape);
   const int64_t pixels = shape.images * s.height.size * s.width.size;
-  multiply<T>(ProductSizes{shape.groups, pixels, s.in, taps_of(s) * s.out}, SeenBy<T>{dy, s}, TurnedWeights<T>{w, s},
+  multiply<T>(ProductSizes{shape.groups, pixels, s.in, taps_of(s) * s.out}, SeenBy<T>{dy, s, in_eights(dy, s.out)},
+              TurnedWeights<T>{w, s, in_eights(w, s.out)},
               StorePixels<T>{dx, s.in, s.all_in, bias, Activation{ActivationKind::Linear, 0}});
 }
 
@@ -148,10 +160,11 @@ void input_gradient(const T* dy, const T* w, const T* bias, T* dx, const Conv2dS
 template <typename T>
 struct TurnedPatches {
   static constexpr bool kAlongP = false;
-  const T* x;
+  const T* data;
   Images s;
-  __device__ T operator()(int64_t group, int64_t i, int64_t p) const {
-    return patch_element(x, s, group, p, i / s.in, i % s.in);
+  bool eights;
+  __device__ const T* at(int64_t group, int64_t i, int64_t p) const {
+    return patch_element(data, s, group, p, i / s.in, i % s.in);
   }
 };
 
@@ -159,8 +172,8 @@ template <typename T>
 struct StoreWeights {
   T* dw;
   Images s;
-  __device__ void operator()(int64_t group, int64_t i, int64_t j, T sum) const {
-    dw[i * s.all_out + group * s.out + j] = sum;
+  __device__ void operator()(int64_t group, int64_t i, int64_t j, Wide<T> sum) const {
+    dw[i * s.all_out + group * s.out + j] = rounded<T>(sum);
   }
 };
 
@@ -168,15 +181,17 @@ template <typename T>
 void kernel_gradient(const T* x, const T* dy, T* dw, const Conv2dShape& shape) {
   const Images s = images_of(shape);
   const int64_t pixels = shape.images * s.height.out * s.width.out;
-  multiply<T>(ProductSizes{shape.groups, taps_of(s) * s.in, s.out, pixels}, TurnedPatches<T>{x, s}, ByOutputs<T>{dy, s},
-              StoreWeights<T>{dw, s});
+  multiply<T>(ProductSizes{shape.groups, taps_of(s) * s.in, s.out, pixels}, TurnedPatches<T>{x, s, in_eights(x, s.in)},
+              ByOutputs<T>{dy, s, in_eights(dy, s.out)}, StoreWeights<T>{dw, s});
 }
 
 // --- what comes before the gradients --------------------------------------------------------------------------------
 
 template <typename T>
 __global__ void through_activation(Activation activation, const T* saved, const T* dy, T* dz, int64_t n) {
-  for (int64_t i = grid_thread(); i < n; i += grid_threads()) dz[i] = chained(activation, saved[i], dy[i]);
+  for (int64_t i = grid_thread(); i < n; i += grid_threads()) {
+    dz[i] = rounded<T>(chained(activation, wide(saved[i]), wide(dy[i])));
+  }
 }
 
 template <typename T>
@@ -196,6 +211,8 @@ extern const PerType<Conv2dKernels> conv2d_kernels;
 const PerType<Conv2dKernels> conv2d_kernels = {
     {forward<float>, input_gradient<float>, kernel_gradient<float>, activation_gradient<float>},
     {forward<double>, input_gradient<double>, kernel_gradient<double>, activation_gradient<double>},
+    {forward<Float16>, input_gradient<Float16>, kernel_gradient<Float16>, activation_gradient<Float16>},
+    {forward<BFloat16>, input_gradient<BFloat16>, kernel_gradient<BFloat16>, activation_gradient<BFloat16>},
 };
 
 }  // namespace RANVIER_GPU

@@ -1,6 +1,6 @@
 // One tiled product for all that is one: c (m, n) = sum over p < k of a(i, p) b(p, j), for `count` such products. Where
 // elements come from and where sums go to is the caller's: matrices either way round, patches of an image, and what
-// follows the sum (bias, activation).
+// follows the sum (bias, activation). 16-bit floats go to the tensor cores (core_tiles.h).
 //
 // A block of 256 threads computes 64 x 64 elements of c, 4 x 4 of them each: of every 16 steps of p, 8 reads of shared
 // memory serve 16 multiply-adds. A thread's rows and columns lie 16 apart, so that lanes read neighbouring columns of
@@ -12,7 +12,7 @@
 // added in order. So results repeat bit for bit.
 #pragma once
 
-#include "cuda/launch.h"
+#include "cuda/core_tiles.h"
 
 namespace ranvier {
 namespace RANVIER_GPU {
@@ -20,13 +20,10 @@ namespace {
 
 constexpr int kGemmTile = 64, kGemmDepth = 16, kGemmEach = 4;
 
-struct ProductSizes {
-  int64_t count, m, n, k;
-};
+inline int64_t tiles_of(ProductSizes s, int64_t tile) { return s.count * ceil_div(s.m, tile) * ceil_div(s.n, tile); }
 
 // Parts of k: as many as give the tiles of c company, each at least 512 long.
-inline int64_t splits_for(ProductSizes s) {
-  const int64_t tiles = s.count * ceil_div<int64_t>(s.m, kGemmTile) * ceil_div<int64_t>(s.n, kGemmTile);
+inline int64_t splits_for(ProductSizes s, int64_t tiles) {
   const int64_t wanted = ceil_div<int64_t>(256, tiles), most = s.k / 512;
   const int64_t splits = wanted < most ? wanted : most;
   return splits < 1 ? 1 : splits > 64 ? 64 : splits;
@@ -40,12 +37,13 @@ __device__ void load_tile(T (*tile)[kGemmTile + 2], int64_t i0, int64_t rows, in
 #pragma unroll
   for (int e = threadIdx.x; e < kGemmTile * kGemmDepth; e += kThreads) {
     const int p = kAlongP ? e % kGemmDepth : e / kGemmTile, i = kAlongP ? e / kGemmDepth : e % kGemmTile;
-    tile[p][i] = i0 + i < rows && p0 + p < end ? load(i0 + i, p0 + p) : T(0);
+    const T* place = i0 + i < rows && p0 + p < end ? load(i0 + i, p0 + p) : nullptr;
+    tile[p][i] = place != nullptr ? *place : T(0);
   }
 }
 
-// A: bool kAlongP; T operator()(product, i, p). B the same with (product, j, p). C: void operator()(product, i, j,
-// sum).
+// A: bool kAlongP; const T* at(product, i, p), null for a zero. B the same with (product, j, p). C: void
+// operator()(product, i, j, sum).
 template <typename T, typename A, typename B, typename C>
 __global__ void __launch_bounds__(kThreads) multiply_tiles(ProductSizes s, int64_t splits, A a, B b, C c) {
   __shared__ T a_tile[kGemmDepth][kGemmTile + 2];
@@ -59,8 +57,8 @@ __global__ void __launch_bounds__(kThreads) multiply_tiles(ProductSizes s, int64
     const int64_t begin = part * depth, end = begin + depth < s.k ? begin + depth : s.k;
     T sums[kGemmEach][kGemmEach] = {};
     for (int64_t p0 = begin; p0 < end; p0 += kGemmDepth) {
-      load_tile<A::kAlongP>(a_tile, i0, s.m, p0, end, [&](int64_t i, int64_t p) { return a(product, i, p); });
-      load_tile<B::kAlongP>(b_tile, j0, s.n, p0, end, [&](int64_t j, int64_t p) { return b(product, j, p); });
+      load_tile<A::kAlongP>(a_tile, i0, s.m, p0, end, [&](int64_t i, int64_t p) { return a.at(product, i, p); });
+      load_tile<B::kAlongP>(b_tile, j0, s.n, p0, end, [&](int64_t j, int64_t p) { return b.at(product, j, p); });
       __syncthreads();
 #pragma unroll
       for (int p = 0; p < kGemmDepth; ++p) {
@@ -108,23 +106,27 @@ __global__ void add_partials(const T* partials, ProductSizes s, int64_t splits, 
   }
 }
 
+// Launches the kernel that T asks for.
+template <typename T, typename A, typename B, typename C>
+void launch_product(ProductSizes s, int64_t tiles, int64_t splits, A a, B b, C c) {
+  const dim3 grid = blocks_for(splits * tiles);
+  if constexpr (sizeof(T) == 2) {
+    launch<multiply_on_cores<T, A, B, C>>(grid, dim3(kThreads), 0, current_stream(), s, splits, a, b, c);
+  } else {
+    launch<multiply_tiles<T, A, B, C>>(grid, dim3(kThreads), 0, current_stream(), s, splits, a, b, c);
+  }
+}
+
 template <typename T, typename A, typename B, typename C>
 void multiply(ProductSizes s, A a, B b, C c) {
   if (s.count * s.m * s.n == 0) return;
-  const int64_t splits = splits_for(s);
-  const dim3 grid =
-      blocks_for(s.count * splits * ceil_div<int64_t>(s.m, kGemmTile) * ceil_div<int64_t>(s.n, kGemmTile));
-  void* stream = current_stream();
-  if (splits == 1) {
-    launch<multiply_tiles<T, A, B, C>>(grid, dim3(kThreads), 0, stream, s, splits, a, b, c);
-    return;
-  }
-  const Workspace partials(static_cast<std::size_t>(s.count * splits * s.m * s.n) * sizeof(T));
-  using Store = StorePartials<T>;
-  launch<multiply_tiles<T, A, B, Store>>(grid, dim3(kThreads), 0, stream, s, splits, a, b,
-                                         Store{partials.as<T>(), s.m, s.n});
-  launch<add_partials<T, C>>(grid_for(s.count * s.m * s.n), dim3(kThreads), 0, stream,
-                             static_cast<const T*>(partials.as<T>()), s, splits, c);
+  const int64_t tiles = tiles_of(s, sizeof(T) == 2 ? kCoreTile : kGemmTile), splits = splits_for(s, tiles);
+  if (splits == 1) return launch_product<T>(s, tiles, splits, a, b, c);
+  using W = Wide<T>;
+  const Workspace partials(static_cast<std::size_t>(s.count * splits * s.m * s.n) * sizeof(W));
+  launch_product<T>(s, tiles, splits, a, b, StorePartials<W>{partials.as<W>(), s.m, s.n});
+  launch<add_partials<W, C>>(grid_for(s.count * s.m * s.n), dim3(kThreads), 0, current_stream(),
+                             static_cast<const W*>(partials.as<W>()), s, splits, c);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 // threads add to one place.
 #include "ops/pool2d.h"
 
+#include "cuda/half.h"
 #include "cuda/launch.h"
 
 namespace ranvier {
@@ -56,20 +57,20 @@ __global__ void take_maxima(const T* x, T* y, Argmax argmax, Pool2dShape shape, 
   for (int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const Place at = place_of(i, height.out, width.out, shape.channels);
     const Taps rows = taps_of(height, at.row), columns = taps_of(width, at.column);
-    T best = -T(INFINITY);
+    Wide<T> best = -Wide<T>(INFINITY);
     int64_t where = -1;
     for (int64_t r = rows.begin; r < rows.end; ++r) {
       const int64_t row = at.image * height.size + rows.first + r * height.dilation;
       for (int64_t c = columns.begin; c < columns.end; ++c) {
         const int64_t column = columns.first + c * width.dilation;
-        const T value = x[(row * width.size + column) * shape.channels + at.channel];
+        const Wide<T> value = wide(x[(row * width.size + column) * shape.channels + at.channel]);
         if (where < 0 || value > best || (value != value && best == best)) {  // the first of equal ones, or of NaNs
           best = value;
           where = r * width.window + c;
         }
       }
     }
-    y[i] = best;
+    y[i] = rounded<T>(best);
     if (argmax.places == nullptr) continue;
     if (argmax.wide) {
       static_cast<int32_t*>(argmax.places)[i] = int32_t(where);
@@ -85,17 +86,17 @@ __global__ void give_to_maxima(const T* dy, Argmax argmax, T* dx, Pool2dShape sh
   for (int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const Place at = place_of(i, height.size, width.size, shape.channels);
     const Outputs rows = outputs_of(height, at.row), columns = outputs_of(width, at.column);
-    T sum = 0;
+    Wide<T> sum = 0;
     for (int64_t p = rows.begin; p < rows.end; ++p) {
       const int64_t row_tap = tap_of(height, p, at.row);
       for (int64_t q = columns.begin; q < columns.end && row_tap >= 0; ++q) {
         const int64_t column_tap = tap_of(width, q, at.column);
         if (column_tap < 0) continue;
         const int64_t out = ((at.image * height.out + p) * width.out + q) * shape.channels + at.channel;
-        if (argmax_at(argmax, out) == row_tap * width.window + column_tap) sum += dy[out];
+        if (argmax_at(argmax, out) == row_tap * width.window + column_tap) sum += wide(dy[out]);
       }
     }
-    dx[i] = sum;
+    dx[i] = rounded<T>(sum);
   }
 }
 
@@ -109,7 +110,7 @@ __global__ void read_maxima(const T* x, Argmax argmax, T* y, Pool2dShape shape, 
     const int64_t column = at.column * width.stride - width.before + tap % width.window * width.dilation;
     const bool inside =
         row >= 0 && row < height.size && column >= 0 && column < width.size;  // places come from outside
-    y[i] = inside ? x[((at.image * height.size + row) * width.size + column) * shape.channels + at.channel] : T(0);
+    y[i] = inside ? x[((at.image * height.size + row) * width.size + column) * shape.channels + at.channel] : T{};
   }
 }
 
@@ -119,14 +120,14 @@ __global__ void take_means(const T* x, T* y, Pool2dShape shape, int64_t count) {
   for (int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const Place at = place_of(i, height.out, width.out, shape.channels);
     const Taps rows = taps_of(height, at.row), columns = taps_of(width, at.column);
-    T sum = 0;
+    Wide<T> sum = 0;
     for (int64_t r = rows.begin; r < rows.end; ++r) {
       const int64_t row = at.image * height.size + rows.first + r * height.dilation;
       for (int64_t c = columns.begin; c < columns.end; ++c) {
-        sum += x[(row * width.size + columns.first + c * width.dilation) * shape.channels + at.channel];
+        sum += wide(x[(row * width.size + columns.first + c * width.dilation) * shape.channels + at.channel]);
       }
     }
-    y[i] = sum / T((rows.end - rows.begin) * (columns.end - columns.begin));
+    y[i] = rounded<T>(sum / Wide<T>((rows.end - rows.begin) * (columns.end - columns.begin)));
   }
 }
 
@@ -136,18 +137,18 @@ __global__ void spread_means(const T* dy, T* dx, Pool2dShape shape, int64_t coun
   for (int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const Place at = place_of(i, height.size, width.size, shape.channels);
     const Outputs rows = outputs_of(height, at.row), columns = outputs_of(width, at.column);
-    T sum = 0;
+    Wide<T> sum = 0;
     for (int64_t p = rows.begin; p < rows.end; ++p) {
       if (tap_of(height, p, at.row) < 0) continue;
       const Taps down = taps_of(height, p);
       for (int64_t q = columns.begin; q < columns.end; ++q) {
         if (tap_of(width, q, at.column) < 0) continue;
         const Taps across = taps_of(width, q);
-        const T terms = T((down.end - down.begin) * (across.end - across.begin));
-        sum += dy[((at.image * height.out + p) * width.out + q) * shape.channels + at.channel] / terms;
+        const Wide<T> terms = Wide<T>((down.end - down.begin) * (across.end - across.begin));
+        sum += wide(dy[((at.image * height.out + p) * width.out + q) * shape.channels + at.channel]) / terms;
       }
     }
-    dx[i] = sum;
+    dx[i] = rounded<T>(sum);
   }
 }
 
@@ -189,13 +190,14 @@ void avg_backward(const T* dy, T* dx, const Pool2dShape& shape) {
   launch<spread_means<T>>(grid_for(count), dim3(kThreads), 0, current_stream(), dy, dx, shape, count);
 }
 
+template <typename T>
+constexpr Pool2dKernels<T> kKernels = {max_forward<T>, max_backward<T>, max_gather<T>, avg_forward<T>, avg_backward<T>};
+
 }  // namespace
 
 extern const PerType<Pool2dKernels> pool2d_kernels;
-const PerType<Pool2dKernels> pool2d_kernels = {
-    {max_forward<float>, max_backward<float>, max_gather<float>, avg_forward<float>, avg_backward<float>},
-    {max_forward<double>, max_backward<double>, max_gather<double>, avg_forward<double>, avg_backward<double>},
-};
+const PerType<Pool2dKernels> pool2d_kernels = {kKernels<float>, kKernels<double>, kKernels<Float16>,
+                                               kKernels<BFloat16>};
 
 }  // namespace RANVIER_GPU
 }  // namespace ranvier

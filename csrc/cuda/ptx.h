@@ -4,7 +4,8 @@
 //
 //   mma m16n8k8 tf32    a: (g, t) (g+8, t) (g, t+4) (g+8, t+4)     b: (t, g) (t+4, g)
 //                       c: (g, 2t) (g, 2t+1) (g+8, 2t) (g+8, 2t+1)
-//   mma m16n8k16 bf16   a: (g, 2t..) (g+8, 2t..) (g, 2t+8..) (g+8, 2t+8..), two 16-bit values a register
+//   mma m16n8k16 f16 and bf16
+//                       a: (g, 2t..) (g+8, 2t..) (g, 2t+8..) (g+8, 2t+8..), two 16-bit values a register
 //                       b: (2t.., g) (2t+8.., g)                   c: as above
 #pragma once
 
@@ -56,11 +57,26 @@ __device__ __forceinline__ void mma_bf16(float (&c)[4], const unsigned (&a)[4], 
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+// The same of float16.
+__device__ __forceinline__ void mma_f16(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
 // Four 8x8 matrices of 16-bit values: lane 8i + r points at row r of matrix i; register i gets (lane / 4, 2 (lane %
 // 4)..).
 __device__ __forceinline__ void ldmatrix_x4(unsigned (&d)[4], const void* shared_row) {
   const unsigned from = static_cast<unsigned>(__cvta_generic_to_shared(shared_row));
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+               : "r"(from)
+               : "memory");
+}
+// The same of the transposed matrices: register i gets (2 (lane % 4).., lane / 4) of what lies in memory.
+__device__ __forceinline__ void ldmatrix_x4_transposed(unsigned (&d)[4], const void* shared_row) {
+  const unsigned from = static_cast<unsigned>(__cvta_generic_to_shared(shared_row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
                : "r"(from)
                : "memory");
@@ -86,7 +102,9 @@ struct MmaOperands {
 };
 RANVIER_SIM_API void act_mma_tf32(Record* const* records, std::uint32_t mask);
 RANVIER_SIM_API void act_mma_bf16(Record* const* records, std::uint32_t mask);
+RANVIER_SIM_API void act_mma_f16(Record* const* records, std::uint32_t mask);
 RANVIER_SIM_API void act_ldmatrix_x4(Record* const* records, std::uint32_t mask);
+RANVIER_SIM_API void act_ldmatrix_x4_transposed(Record* const* records, std::uint32_t mask);
 }  // namespace sim
 
 inline unsigned to_tf32(float x) { return sim::round_to_tf32(x); }
@@ -99,9 +117,17 @@ inline void mma_bf16(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[
   const sim::MmaOperands operands{a, b};
   sim::collective(0xffffffffu, "mma", {&operands, c, 0}, &sim::act_mma_bf16, false, {file, line});
 }
+inline void mma_f16(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], RANVIER_SIM_SITE) {
+  const sim::MmaOperands operands{a, b};
+  sim::collective(0xffffffffu, "mma", {&operands, c, 0}, &sim::act_mma_f16, false, {file, line});
+}
 inline void ldmatrix_x4(unsigned (&d)[4], const void* shared_row, RANVIER_SIM_SITE) {
   sim::note_access(shared_row, 16, false, {file, line});
   sim::collective(0xffffffffu, "ldmatrix", {shared_row, d, 0}, &sim::act_ldmatrix_x4, false, {file, line});
+}
+inline void ldmatrix_x4_transposed(unsigned (&d)[4], const void* shared_row, RANVIER_SIM_SITE) {
+  sim::note_access(shared_row, 16, false, {file, line});
+  sim::collective(0xffffffffu, "ldmatrix", {shared_row, d, 0}, &sim::act_ldmatrix_x4_transposed, false, {file, line});
 }
 
 #endif

@@ -4,6 +4,7 @@
 // thread of a group are cut into chunks, and the chunks' results are reduced by the same kernel again.
 #include "ops/reduce.h"
 
+#include "cuda/half.h"
 #include "cuda/rows.h"
 
 namespace ranvier {
@@ -20,13 +21,13 @@ struct Adding {
   typedef S Sum;
   typedef R Output;
   static __device__ S nothing() { return S(0); }
-  static __device__ S load(T v, int64_t) { return S(v); }
-  static __device__ R finish(S s) { return R(s); }
+  static __device__ S load(T v, int64_t) { return S(wide(v)); }
+  static __device__ R finish(S s) { return rounded<R>(s); }
   __device__ S operator()(S a, S b) const { return S(Wrap<S>(a) + Wrap<S>(b)); }
 };
 template <typename T>
-struct AddingSquares : Adding<T, T, T> {
-  static __device__ T load(T v, int64_t) { return v * v; }
+struct AddingSquares : Adding<T, T, Wide<T>> {
+  static __device__ Wide<T> load(T v, int64_t) { return wide(v) * wide(v); }
 };
 template <typename T, typename R, typename S>
 struct Multiplying : Adding<T, R, S> {
@@ -39,13 +40,13 @@ template <typename T, bool kLargest>
 struct Extreme {
   typedef T Input;
   struct Sum {
-    T value;
+    Wide<T> value;
     int64_t index;  // -1: none yet
   };
   typedef T Output;
-  static __device__ Sum nothing() { return {T(0), -1}; }
-  static __device__ Sum load(T v, int64_t column) { return {v, column}; }
-  static __device__ T finish(Sum s) { return s.value; }
+  static __device__ Sum nothing() { return {Wide<T>(0), -1}; }
+  static __device__ Sum load(T v, int64_t column) { return {wide(v), column}; }
+  static __device__ T finish(Sum s) { return rounded<T>(s.value); }
   // The first of equal ones; a NaN beats all else.
   __device__ Sum operator()(Sum a, Sum b) const {
     if (a.index < 0) return b;
@@ -182,8 +183,8 @@ void reduce_with(const void* x, void* y, Rows rows) {
 template <typename T>
 void reduce_floats(Reduction reduction, const void* x, void* y, Rows rows) {
   switch (reduction) {
-    case Reduction::Sum: return reduce_with<Adding<T, T, T>>(x, y, rows);
-    case Reduction::Prod: return reduce_with<Multiplying<T, T, T>>(x, y, rows);
+    case Reduction::Sum: return reduce_with<Adding<T, T, Wide<T>>>(x, y, rows);
+    case Reduction::Prod: return reduce_with<Multiplying<T, T, Wide<T>>>(x, y, rows);
     case Reduction::Max: return reduce_with<Extreme<T, true>>(x, y, rows);
     case Reduction::Min: return reduce_with<Extreme<T, false>>(x, y, rows);
     case Reduction::Squares: return reduce_with<AddingSquares<T>>(x, y, rows);
@@ -204,6 +205,8 @@ void reduce(Reduction reduction, DType dtype, const void* x, void* y, Rows rows)
   switch (dtype) {
     case DType::Float32: return reduce_floats<float>(reduction, x, y, rows);
     case DType::Float64: return reduce_floats<double>(reduction, x, y, rows);
+    case DType::Float16: return reduce_floats<Float16>(reduction, x, y, rows);
+    case DType::BFloat16: return reduce_floats<BFloat16>(reduction, x, y, rows);
     case DType::Int32: return reduce_integers<int32_t>(reduction, x, y, rows);
     case DType::Int64: return reduce_integers<int64_t>(reduction, x, y, rows);
     default: return reduce_integers<uint8_t>(reduction, x, y, rows);  // and bool, whose bytes are 0 and 1

@@ -9,6 +9,7 @@
 // in turn. The shape alone fixes it.
 #pragma once
 
+#include "cuda/half.h"
 #include "cuda/launch.h"
 #include "cuda/numbers.h"
 #include "ops/softmax.h"  // Rows
@@ -63,7 +64,7 @@ __device__ void each_column(int64_t columns, const Body& body) {
 // A thread's part of a row: in registers, or where it was.
 template <typename G, typename T>
 struct Kept {
-  T values[G::kEach > 0 ? G::kEach : 1];
+  Wide<T> values[G::kEach > 0 ? G::kEach : 1];
   const T* row;
   int64_t step;
 
@@ -71,10 +72,10 @@ struct Kept {
     row = x + line.start;
     step = line.step;
     if constexpr (G::kEach > 0) {
-      each_column<G>(columns, [&](int64_t c, int e) { values[e] = row[c * step]; });
+      each_column<G>(columns, [&](int64_t c, int e) { values[e] = wide(row[c * step]); });
     }
   }
-  __device__ T at(int64_t column, int e) const { return G::kEach > 0 ? values[e] : row[column * step]; }
+  __device__ Wide<T> at(int64_t column, int e) const { return G::kEach > 0 ? values[e] : wide(row[column * step]); }
 };
 
 struct Adds {

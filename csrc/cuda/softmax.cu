@@ -14,15 +14,16 @@ __global__ void softmax_rows(const T* x, T* y, Rows rows) {
     const Line line = line_of(r, rows);
     Kept<G, T> row;
     row.load(x, line, rows.columns);
-    T peak = -T(INFINITY), sum = 0;
+    using W = Wide<T>;
+    W peak = -W(INFINITY), sum = 0;
     each_column<G>(rows.columns, [&](int64_t c, int e) { peak = larger(peak, row.at(c, e)); });
     peak = over_group<G>(peak, TakesLarger{});
     each_column<G>(rows.columns, [&](int64_t c, int e) { sum += exp(row.at(c, e) - peak); });
     sum = over_group<G>(sum, Adds{});
-    const T scale = kLogarithm ? T(log(sum)) : T(1) / sum;
+    const W scale = kLogarithm ? W(log(sum)) : W(1) / sum;
     each_column<G>(rows.columns, [&](int64_t c, int e) {
-      const T shifted = row.at(c, e) - peak;
-      y[line.start + c * line.step] = kLogarithm ? shifted - scale : T(exp(shifted)) * scale;
+      const W shifted = row.at(c, e) - peak;
+      y[line.start + c * line.step] = rounded<T>(kLogarithm ? shifted - scale : W(exp(shifted)) * scale);
     });
   }
 }
@@ -34,13 +35,14 @@ __global__ void softmax_rows_backward(const T* y, const T* dy, T* dx, Rows rows)
     Kept<G, T> out, upstream;
     out.load(y, line, rows.columns);
     upstream.load(dy, line, rows.columns);
-    T sum = 0;
+    using W = Wide<T>;
+    W sum = 0;
     each_column<G>(rows.columns,
                    [&](int64_t c, int e) { sum += kLogarithm ? upstream.at(c, e) : out.at(c, e) * upstream.at(c, e); });
     sum = over_group<G>(sum, Adds{});
     each_column<G>(rows.columns, [&](int64_t c, int e) {
-      const T own = out.at(c, e), above = upstream.at(c, e);
-      dx[line.start + c * line.step] = kLogarithm ? above - T(exp(own)) * sum : own * (above - sum);
+      const W own = out.at(c, e), above = upstream.at(c, e);
+      dx[line.start + c * line.step] = rounded<T>(kLogarithm ? above - W(exp(own)) * sum : own * (above - sum));
     });
   }
 }
@@ -71,6 +73,8 @@ extern const PerType<SoftmaxKernels> softmax_kernels;
 const PerType<SoftmaxKernels> softmax_kernels = {
     {forward<float, false>, backward<float, false>, forward<float, true>, backward<float, true>},
     {forward<double, false>, backward<double, false>, forward<double, true>, backward<double, true>},
+    {forward<Float16, false>, backward<Float16, false>, forward<Float16, true>, backward<Float16, true>},
+    {forward<BFloat16, false>, backward<BFloat16, false>, forward<BFloat16, true>, backward<BFloat16, true>},
 };
 
 }  // namespace RANVIER_GPU

@@ -13,10 +13,10 @@ namespace ranvier {
 namespace {
 
 Array forward(const char* op, const Array& x, Activation activation) {
-  check_floating(op, "x", x);
+  check_storage(op, "x", x);
   Array y = Array::empty_like(x);
   if (x.size() == 0) return y;
-  dispatch(op, x, [=, x = x.lent(), y = y.lent()](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, x, [=, x = x.lent(), y = y.lent()](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.activation.get<T>().forward(activation, x.data<T>(), y.data<T>(), x.size());
   });
@@ -25,12 +25,12 @@ Array forward(const char* op, const Array& x, Activation activation) {
 
 Array backward(const char* op, const Array& saved, const Array& dy, Activation activation) {
   const char* name = slope_from_output(activation.kind) ? "y" : "x";
-  check_floating(op, name, saved);
+  check_storage(op, name, saved);
   check_alike(op, {{name, saved}, {"dy", dy}});
   check_shape(op, "dy", dy, saved.shape());
   Array dx = Array::empty_like(dy);
   if (dy.size() == 0) return dx;
-  dispatch(op, saved, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, saved, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.activation.get<T>().backward(activation, saved.data<T>(), dy.data<T>(), dx.data<T>(), dy.size());
   });
@@ -38,12 +38,12 @@ Array backward(const char* op, const Array& saved, const Array& dy, Activation a
 }
 
 Array threshold_forward(const Array& x, double value, bool inclusive) {
-  check_floating("threshold", "x", x);
+  check_storage("threshold", "x", x);
   Array y = Array::empty_like(x);
   if (x.size() == 0) return y;
-  dispatch("threshold", x, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow("threshold", x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
-    kernels.activation.get<T>().threshold(x.data<T>(), T(value), inclusive, y.data<T>(), x.size());
+    kernels.activation.get<T>().threshold(x.data<T>(), Wide<T>(value), inclusive, y.data<T>(), x.size());
   });
   return y;
 }

@@ -38,7 +38,7 @@ struct ActivationKernels {
   // saved: y where slope_from_output, else x.
   void (*backward)(Activation activation, const T* saved, const T* dy, T* dx, int64_t n);
   // 1 above the value, 0 below (and for NaN); at the value 1 if inclusive.
-  void (*threshold)(const T* x, T value, bool inclusive, T* y, int64_t n);
+  void (*threshold)(const T* x, Wide<T> value, bool inclusive, T* y, int64_t n);
 };
 
 }  // namespace ranvier

@@ -27,7 +27,7 @@ bool allowed_by_environment() noexcept {
 std::atomic<bool> winograd_allowed{allowed_by_environment()};  // rv.config.set_winograd
 
 void check_image(const char* op, const char* name, const Array& array) {
-  check_floating(op, name, array);
+  check_storage(op, name, array);
   check_rank(op, name, array, 4);
 }
 
@@ -84,7 +84,7 @@ std::pair<Array, std::optional<Array>> conv2d_forward(const Array& inputs, const
   std::optional<Array> sum;
   if (keep_sum && !slope_from_output(activation.kind)) sum = Array::empty_like(y);
   if (y.size() == 0) return {y, sum};
-  dispatch(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const Activation fused = sum ? Activation{ActivationKind::Linear, 0} : activation;
     T* out = sum ? sum->data<T>() : y.data<T>();
@@ -97,7 +97,7 @@ std::pair<Array, std::optional<Array>> conv2d_forward(const Array& inputs, const
 void run_input_gradient(const char* op, const Array& dy, const Array& kernel, const Bias& bias, Array& dx,
                         const Conv2dShape& shape) {
   if (dx.size() == 0) return;
-  dispatch(op, dy, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, dy, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.conv2d.template get<T>().input_gradient(dy.data<T>(), kernel.data<T>(), pointer<T>(bias), dx.data<T>(),
                                                     shape);
@@ -162,7 +162,7 @@ Array conv2d_kernel_gradient(const Array& inputs, const Array& dy, const Sides& 
   Array dw = Array::empty({kernel_size[0], kernel_size[1], shape.in_channels / groups, shape.out_channels},
                           inputs.dtype(), inputs.device());
   if (dw.size() == 0) return dw;
-  dispatch(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.conv2d.template get<T>().kernel_gradient(inputs.data<T>(), dy.data<T>(), dw.data<T>(), shape);
   });
@@ -181,7 +181,7 @@ std::pair<Array, std::optional<Array>> conv2d_activation_gradient(const Array& s
   std::optional<Array> db;
   if (want_bias) db = Array::empty({dy.shape(3)}, dy.dtype(), dy.device());
   if (dy.shape(3) == 0) return {dz, db};
-  dispatch(op, dy, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, dy, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const int64_t channels = dy.shape(3);
     kernels.conv2d.template get<T>().activation_gradient(activation, saved.data<T>(), dy.data<T>(), dz.data<T>(),
@@ -195,7 +195,7 @@ Array conv2d_bias_gradient(const Array& dy) {
   check_image(op, "dy", dy);
   Array db = Array::empty({dy.shape(3)}, dy.dtype(), dy.device());
   if (db.size() == 0) return db;
-  dispatch(op, dy, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, dy, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const int64_t channels = dy.shape(3);
     kernels.conv2d.template get<T>().activation_gradient({ActivationKind::Linear, 0}, nullptr, dy.data<T>(), nullptr,

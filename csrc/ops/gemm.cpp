@@ -24,7 +24,7 @@ struct Operand {
 };
 
 Operand operand(const char* name, const Array& x, bool transpose, bool left) {
-  check_floating("matmul", name, x);
+  check_storage("matmul", name, x);
   check_min_rank("matmul", name, x, 1);
   if (x.rank() == 1) {
     if (transpose) {
@@ -109,7 +109,7 @@ Array matmul_forward(const Array& x1, const Array& x2, bool transpose_x1, bool t
   if (x2.rank() > 1) shape.push_back(b.columns);
   Array y = Array::empty(shape, x1.dtype(), x1.device());
   if (y.size() == 0) return y;
-  dispatch("matmul", x1, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow("matmul", x1, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     GemmArguments<T> product;
     product.transpose_a = transpose_x1;
@@ -137,7 +137,7 @@ struct DenseSizes {
 };
 
 DenseSizes dense_sizes(const char* op, const Array& x, const Array& kernel) {
-  check_floating(op, "x", x);
+  check_storage(op, "x", x);
   check_alike(op, {{"x", x}, {"kernel", kernel}});
   check_min_rank(op, "x", x, 1);
   check_rank(op, "kernel", kernel, 2);
@@ -168,7 +168,7 @@ std::pair<Array, OptionalArray> dense_forward(const Array& x, const Array& kerne
   Array y = Array::empty(dense_shape(x, s.outputs), x.dtype(), x.device());
   OptionalArray sum;
   if (keep_sum && !slope_from_output(activation.kind)) sum = Array::empty_like(y);
-  dispatch("dense", x, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow("dense", x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     GemmArguments<T> product;
     product.m = s.rows;
@@ -205,7 +205,7 @@ std::tuple<OptionalArray, OptionalArray, OptionalArray> dense_backward(const Arr
   if (want_bias) dbias = Array::empty({s.outputs}, x.dtype(), x.device());
   const bool linear = activation.kind == ActivationKind::Linear;
   Array dz = linear ? dy : Array::empty_like(dy);
-  dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const GemmKernels<T>& gemm = kernels.gemm.template get<T>();
     if (!linear && dy.size() > 0) {
@@ -245,10 +245,10 @@ std::tuple<OptionalArray, OptionalArray, OptionalArray> dense_backward(const Arr
 }
 
 Array column_sums(const Array& x) {
-  check_floating("column_sums", "x", x);
+  check_storage("column_sums", "x", x);
   check_rank("column_sums", "x", x, 2);
   Array sums = Array::empty({x.shape(1)}, x.dtype(), x.device());
-  dispatch("column_sums", x, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow("column_sums", x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.gemm.template get<T>().column_sums(x.data<T>(), x.shape(0), x.shape(1), sums.data<T>());
   });

@@ -18,14 +18,24 @@ GroupShape shape_of(const Array& x, int64_t groups) {
   return shape;
 }
 
+// What is not x, y or a gradient of these is float32 where x has 16 bits.
+void check_like(const char* op, const char* name, const Array& array, const Array& x) {
+  check_same_device(op, {{"x", x}, {name, array}});
+  if (widened(x.dtype()) != x.dtype()) {
+    check_dtype(op, name, array, widened(x.dtype()));
+  } else {
+    check_alike(op, {{"x", x}, {name, array}});
+  }
+}
+
 void check_channels(const char* op, const char* name, const OptionalArray& array, const Array& x) {
   if (!array) return;
-  check_alike(op, {{"x", x}, {name, *array}});
+  check_like(op, name, *array, x);
   check_shape(op, name, *array, {x.shape(x.rank() - 1)});
 }
 
 void check_input(const char* op, const Array& x, int64_t groups) {
-  check_floating(op, "x", x);
+  check_storage(op, "x", x);
   check_min_rank(op, "x", x, 2);
   const int64_t channels = x.shape(x.rank() - 1);
   if (groups < 1 || channels % groups != 0) {
@@ -55,10 +65,11 @@ std::tuple<Array, Array, Array> group_norm_forward(const Array& x, const Optiona
     throw ValueError(message(op, ": epsilon must be finite and not negative but is ", epsilon));
   }
   Array y = Array::empty_like(x);
-  Array mean = Array::empty({x.shape(0), groups}, x.dtype(), x.device()), rstd = Array::empty_like(mean);
-  dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
+  Array mean = Array::empty({x.shape(0), groups}, widened(x.dtype()), x.device()), rstd = Array::empty_like(mean);
+  dispatch_narrow(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
-    const GroupScale<T> by{mean.data<T>(), rstd.data<T>(), data_or_null<T>(gamma), data_or_null<T>(beta)};
+    using W = Wide<T>;
+    const GroupScale<T> by{mean.data<W>(), rstd.data<W>(), data_or_null<W>(gamma), data_or_null<W>(beta)};
     kernels.group_norm.template get<T>().forward(x.data<T>(), by, y.data<T>(), epsilon, shape_of(x, groups));
   });
   return {y, mean, rstd};
@@ -74,7 +85,9 @@ std::tuple<OptionalArray, OptionalArray, OptionalArray> group_norm_backward(cons
   const int64_t groups = mean.shape(1);
   check_input(op, x, groups);
   check_channels(op, "gamma", gamma, x);
-  check_alike(op, {{"x", x}, {"mean", mean}, {"rstd", rstd}, {"dy", dy}});
+  check_alike(op, {{"x", x}, {"dy", dy}});
+  check_like(op, "mean", mean, x);
+  check_like(op, "rstd", rstd, x);
   check_shape(op, "mean", mean, {x.shape(0), groups});
   check_shape(op, "rstd", rstd, mean.shape());
   check_shape(op, "dy", dy, x.shape());
@@ -82,15 +95,16 @@ std::tuple<OptionalArray, OptionalArray, OptionalArray> group_norm_backward(cons
   OptionalArray dx, dgamma, dbeta, partials;
   if (input_gradient) dx = Array::empty_like(x);
   if (parameter_gradients) {
-    dgamma = Array::empty({shape.channels}, x.dtype(), x.device());
+    dgamma = Array::empty({shape.channels}, widened(x.dtype()), x.device());
     dbeta = Array::empty_like(*dgamma);
-    partials = Array::empty({group_norm_chunks(shape.samples), 2, shape.channels}, x.dtype(), x.device());
+    partials = Array::empty({group_norm_chunks(shape.samples), 2, shape.channels}, widened(x.dtype()), x.device());
   }
-  dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
-    const GroupScale<T> by{mean.data<T>(), rstd.data<T>(), data_or_null<T>(gamma), nullptr};
-    const GroupGradients<T> out{data_or_null<T>(dx), data_or_null<T>(dgamma), data_or_null<T>(dbeta),
-                                data_or_null<T>(partials)};
+    using W = Wide<T>;
+    const GroupScale<T> by{mean.data<W>(), rstd.data<W>(), data_or_null<W>(gamma), nullptr};
+    const GroupGradients<T> out{data_or_null<T>(dx), data_or_null<W>(dgamma), data_or_null<W>(dbeta),
+                                data_or_null<W>(partials)};
     kernels.group_norm.template get<T>().gradients(x.data<T>(), dy.data<T>(), by, out, shape);
   });
   return {dx, dgamma, dbeta};

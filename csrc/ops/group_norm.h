@@ -27,19 +27,19 @@ constexpr int64_t group_norm_chunks(int64_t samples) { return samples < 64 ? sam
 // What normalises and scales: mean and rstd are (samples, groups); gamma and beta may be null, ones and zeros.
 template <typename T>
 struct GroupScale {
-  T* mean;
-  T* rstd;
-  const T* gamma;
-  const T* beta;
+  Wide<T>* mean;
+  Wide<T>* rstd;
+  const Wide<T>* gamma;
+  const Wide<T>* beta;
 };
 
 // dx may be null, or dgamma and dbeta both; partials: (chunks, 2, channels).
 template <typename T>
 struct GroupGradients {
   T* dx;
-  T* dgamma;
-  T* dbeta;
-  T* partials;
+  Wide<T>* dgamma;
+  Wide<T>* dbeta;
+  Wide<T>* partials;
 };
 
 template <typename T>

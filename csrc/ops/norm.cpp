@@ -18,13 +18,19 @@ NormShape shape_of(const Array& x) {
   return shape;
 }
 
+// What goes with the channels is float32 where x has 16 bits.
 void check_channels(const char* op, const char* name, const Array& array, const Array& x) {
-  check_alike(op, {{"x", x}, {name, array}});
+  check_same_device(op, {{"x", x}, {name, array}});
+  if (widened(x.dtype()) != x.dtype()) {
+    check_dtype(op, name, array, widened(x.dtype()));
+  } else {
+    check_alike(op, {{"x", x}, {name, array}});
+  }
   check_shape(op, name, array, {x.shape(x.rank() - 1)});
 }
 
 void check_input(const char* op, const Array& x, const OptionalArray& gamma) {
-  check_floating(op, "x", x);
+  check_storage(op, "x", x);
   check_min_rank(op, "x", x, 1);
   if (gamma) check_channels(op, "gamma", *gamma, x);
 }
@@ -48,7 +54,7 @@ const T* data_or_null(const OptionalArray& array) {
 // What the kernels sum per block of rows: two values per channel.
 Array partials_for(const Array& x) {
   const NormShape shape = shape_of(x);
-  return Array::empty({norm_blocks(shape), 2, shape.channels}, x.dtype(), x.device());
+  return Array::empty({norm_blocks(shape), 2, shape.channels}, widened(x.dtype()), x.device());
 }
 
 // Whether the activation is relu; None and "linear" are none.
@@ -79,18 +85,19 @@ std::tuple<Array, Array, Array> batch_norm_forward(const Array& x, const Optiona
     moving_mean.bump_version();
     moving_variance.bump_version();
   }
-  Array partials = training ? partials_for(x) : Array::empty({0}, x.dtype(), x.device());
-  dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
+  Array partials = training ? partials_for(x) : Array::empty({0}, widened(x.dtype()), x.device());
+  dispatch_narrow(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
+    using W = Wide<T>;
     const NormKernels<T>& norm = kernels.norm.template get<T>();
-    const MovingStatistics<T> moving{moving_mean.data<T>(), moving_variance.data<T>(), momentum};
+    const MovingStatistics<T> moving{moving_mean.data<W>(), moving_variance.data<W>(), momentum};
     const NormShape shape = shape_of(x);
     if (training) {
-      norm.batch_statistics(x.data<T>(), partials.data<T>(), mean.data<T>(), rstd.data<T>(), moving, epsilon, shape);
+      norm.batch_statistics(x.data<T>(), partials.data<W>(), mean.data<W>(), rstd.data<W>(), moving, epsilon, shape);
     } else {
-      norm.moving_statistics(moving, mean.data<T>(), rstd.data<T>(), epsilon, shape.channels);
+      norm.moving_statistics(moving, mean.data<W>(), rstd.data<W>(), epsilon, shape.channels);
     }
-    const NormScale<T> by{mean.data<T>(), rstd.data<T>(), data_or_null<T>(gamma), data_or_null<T>(beta), relu};
+    const NormScale<T> by{mean.data<W>(), rstd.data<W>(), data_or_null<W>(gamma), data_or_null<W>(beta), relu};
     norm.normalise(x.data<T>(), by, y.data<T>(), shape);
   });
   return {y, mean, rstd};
@@ -114,15 +121,16 @@ std::tuple<OptionalArray, Array, Array> batch_norm_backward(const Array& x, cons
   OptionalArray dx;
   if (input_gradient) dx = Array::empty_like(x);
   Array partials = partials_for(x);
-  dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
+    using W = Wide<T>;
     const NormKernels<T>& norm = kernels.norm.template get<T>();
-    const NormScale<T> by{mean.data<T>(), rstd.data<T>(), data_or_null<T>(gamma), data_or_null<T>(beta), relu};
-    norm.parameter_gradients(x.data<T>(), dy.data<T>(), by, partials.data<T>(), dgamma.data<T>(), dbeta.data<T>(),
+    const NormScale<T> by{mean.data<W>(), rstd.data<W>(), data_or_null<W>(gamma), data_or_null<W>(beta), relu};
+    norm.parameter_gradients(x.data<T>(), dy.data<T>(), by, partials.data<W>(), dgamma.data<W>(), dbeta.data<W>(),
                              shape_of(x));
     if (!dx) return;
-    norm.input_gradient(x.data<T>(), dy.data<T>(), by, training ? dgamma.data<T>() : nullptr,
-                        training ? dbeta.data<T>() : nullptr, dx->data<T>(), shape_of(x));
+    norm.input_gradient(x.data<T>(), dy.data<T>(), by, training ? dgamma.data<W>() : nullptr,
+                        training ? dbeta.data<W>() : nullptr, dx->data<T>(), shape_of(x));
   });
   return {dx, dgamma, dbeta};
 }

@@ -29,32 +29,32 @@ constexpr int64_t norm_blocks(NormShape shape) {
 
 template <typename T>
 struct MovingStatistics {
-  T* mean;
-  T* variance;
+  Wide<T>* mean;
+  Wide<T>* variance;
   double momentum;
 };
 
-// What normalises and scales: gamma and beta may be null, ones and zeros.
+// What normalises and scales, in float32 where x has 16 bits: gamma and beta may be null, ones and zeros.
 template <typename T>
 struct NormScale {
-  const T* mean;
-  const T* rstd;
-  const T* gamma;
-  const T* beta;
+  const Wide<T>* mean;
+  const Wide<T>* rstd;
+  const Wide<T>* gamma;
+  const Wide<T>* beta;
   bool relu;
 };
 
 // partials: (blocks, 2, channels).
 template <typename T>
 struct NormKernels {
-  void (*batch_statistics)(const T* x, T* partials, T* mean, T* rstd, MovingStatistics<T> moving, double epsilon,
-                           NormShape shape);
-  void (*moving_statistics)(MovingStatistics<T> moving, T* mean, T* rstd, double epsilon, int64_t channels);
+  void (*batch_statistics)(const T* x, Wide<T>* partials, Wide<T>* mean, Wide<T>* rstd, MovingStatistics<T> moving,
+                           double epsilon, NormShape shape);
+  void (*moving_statistics)(MovingStatistics<T> moving, Wide<T>* mean, Wide<T>* rstd, double epsilon, int64_t channels);
   void (*normalise)(const T* x, NormScale<T> by, T* y, NormShape shape);
-  void (*parameter_gradients)(const T* x, const T* dy, NormScale<T> by, T* partials, T* dgamma, T* dbeta,
-                              NormShape shape);
+  void (*parameter_gradients)(const T* x, const T* dy, NormScale<T> by, Wide<T>* partials, Wide<T>* dgamma,
+                              Wide<T>* dbeta, NormShape shape);
   // dgamma and dbeta null: statistics that do not depend on x (inference).
-  void (*input_gradient)(const T* x, const T* dy, NormScale<T> by, const T* dgamma, const T* dbeta, T* dx,
+  void (*input_gradient)(const T* x, const T* dy, NormScale<T> by, const Wide<T>* dgamma, const Wide<T>* dbeta, T* dx,
                          NormShape shape);
 };
 

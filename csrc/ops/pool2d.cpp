@@ -19,7 +19,7 @@ Pool2dShape pool_shape(const char* op, const Shape& inputs, const Sides& pool_si
 }
 
 void check_image(const char* op, const char* name, const Array& array) {
-  check_floating(op, name, array);
+  check_storage(op, name, array);
   check_rank(op, name, array, 4);
 }
 
@@ -73,7 +73,7 @@ std::pair<Array, std::optional<Array>> max_pool2d_forward(const Array& inputs, c
   Array y = Array::empty(pooled(shape), inputs.dtype(), inputs.device());
   std::optional<Array> argmax;
   if (with_argmax) argmax = Array::empty(pooled(shape), place, inputs.device());
-  dispatch(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     if (!argmax && is_global(shape)) {
       return kernels.reduce.reduce(Reduction::Max, y.dtype(), inputs.raw(), y.raw(), pixels_of(shape));
@@ -100,7 +100,7 @@ Array max_pool2d_backward(const Array& dy, const Array& argmax, const Sides& inp
   const Pool2dShape shape = checked_shape(op, inputs, pool_size, strides, padding);
   check_shape(op, "dy", dy, pooled(shape));
   check_argmax(op, argmax, shape);
-  dispatch(op, dy, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, dy, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.pool2d.template get<T>().max_pool2d_backward(dy.data<T>(), places_of(argmax), dx.data<T>(), shape);
   });
@@ -116,7 +116,7 @@ Array max_pool2d_gather(const Array& x, const Array& argmax, const Sides& pool_s
   const Pool2dShape shape = checked_shape(op, x.shape(), pool_size, strides, padding);
   check_argmax(op, argmax, shape);
   Array y = Array::empty(pooled(shape), x.dtype(), x.device());
-  dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.pool2d.template get<T>().max_pool2d_gather(x.data<T>(), places_of(argmax), y.data<T>(), shape);
   });
@@ -128,9 +128,9 @@ Array avg_pool2d_forward(const Array& inputs, const Sides& pool_size, const Side
   check_image(op, "inputs", inputs);
   const Pool2dShape shape = checked_shape(op, inputs.shape(), pool_size, strides, padding);
   Array y = Array::empty(pooled(shape), inputs.dtype(), inputs.device());
-  dispatch(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, inputs, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
-    if (is_global(shape)) {
+    if (is_global(shape) && !is_narrow(y.dtype())) {  // which would round the sum, too
       const Rows pixels = pixels_of(shape);
       kernels.reduce.reduce(Reduction::Sum, y.dtype(), inputs.raw(), y.raw(), pixels);
       return kernels.reduce.mean_of_sum(y.dtype(), y.raw(), y.size(), static_cast<double>(pixels.columns));
@@ -149,7 +149,7 @@ Array avg_pool2d_backward(const Array& dy, const Sides& input_size, const Sides&
   Array dx = Array::empty(inputs, dy.dtype(), dy.device());
   const Pool2dShape shape = checked_shape(op, inputs, pool_size, strides, padding);
   check_shape(op, "dy", dy, pooled(shape));
-  dispatch(op, dy, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, dy, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     kernels.pool2d.template get<T>().avg_pool2d_backward(dy.data<T>(), dx.data<T>(), shape);
   });

@@ -17,11 +17,11 @@ Rows rows_along(const char* op, const Array& x, int64_t axis) {
 }
 
 Array forward(const char* op, const Array& x, int64_t axis, bool logarithm) {
-  check_floating(op, "x", x);
+  check_storage(op, "x", x);
   check_min_rank(op, "x", x, 1);
   const Rows rows = rows_along(op, x, axis);
   Array y = Array::empty_like(x);
-  dispatch(op, x, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, x, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const SoftmaxKernels<T>& softmax = kernels.softmax.template get<T>();
     (logarithm ? softmax.log_forward : softmax.forward)(x.data<T>(), y.data<T>(), rows);
@@ -30,13 +30,13 @@ Array forward(const char* op, const Array& x, int64_t axis, bool logarithm) {
 }
 
 Array backward(const char* op, const Array& y, const Array& dy, int64_t axis, bool logarithm) {
-  check_floating(op, "y", y);
+  check_storage(op, "y", y);
   check_alike(op, {{"y", y}, {"dy", dy}});
   check_shape(op, "dy", dy, y.shape());
   check_min_rank(op, "y", y, 1);
   const Rows rows = rows_along(op, y, axis);
   Array dx = Array::empty_like(y);
-  dispatch(op, y, [=](const KernelTable& kernels, auto type) mutable {
+  dispatch_narrow(op, y, [=](const KernelTable& kernels, auto type) mutable {
     using T = decltype(type);
     const SoftmaxKernels<T>& softmax = kernels.softmax.template get<T>();
     (logarithm ? softmax.log_backward : softmax.backward)(y.data<T>(), dy.data<T>(), dx.data<T>(), rows);

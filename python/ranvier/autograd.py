@@ -21,6 +21,7 @@ from ranvier.tensor import Tensor, as_tensor
 _Callable = TypeVar("_Callable", bound=Callable[..., Any])
 
 NARROW = ("float16", "bfloat16")
+GPUS = ("sim", "cuda")
 
 is_recording = _core._is_on_tape  # whether ops on this thread are put on the tape
 
@@ -134,7 +135,10 @@ class Function(_core.FunctionBase):
         dtype, device = floating[0].dtype, floating[0].array.device.partition(":")[0]
         widths = {x.dtype for x in floating}
         fits = widths <= {dtype, "float32"} if self.mixes_widths else len(widths) == 1
-        if self.narrow is None or device in self.narrow or not fits:
+        direct = self.narrow is None or device in self.narrow
+        if direct and self.mixes_widths:  # the kernels have but one mixture
+            direct = all(x.dtype == "float32" for x in floating[1:])
+        if direct or not fits:
             return NotImplemented
         from ranvier.ops.elementwise import cast
 

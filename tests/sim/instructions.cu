@@ -25,6 +25,30 @@ __global__ void one_fragment(const unsigned short* a, const unsigned short* b, f
   for (int e = 0; e < 4; ++e) c[(g + e / 2 * 8) * 8 + 2 * t + e % 2] = sums[e];
 }
 
+// c (16, 16) = a b, float16 or bfloat16, both stored as (p, i) and (p, j), 16 x 16: ldmatrix turns them.
+template <bool kHalf>
+__global__ void turned_fragments(const unsigned short* a, const unsigned short* b, float* c) {
+  __shared__ __align__(16) unsigned short a_tile[16][16];
+  __shared__ __align__(16) unsigned short b_tile[16][16];
+  const int lane = threadIdx.x, g = lane / 4, t = lane % 4;
+  for (int e = lane; e < 256; e += 32) a_tile[e / 16][e % 16] = a[e];
+  for (int e = lane; e < 256; e += 32) b_tile[e / 16][e % 16] = b[e];
+  __syncwarp();
+  unsigned a_part[4], b_part[4];
+  ranvier::ldmatrix_x4_transposed(a_part, &a_tile[lane / 16 * 8 + lane % 8][lane / 8 % 2 * 8]);
+  ranvier::ldmatrix_x4_transposed(b_part, &b_tile[lane % 16][lane / 16 * 8]);
+  for (int right = 0; right < 2; ++right) {
+    const unsigned half[2] = {b_part[2 * right], b_part[2 * right + 1]};
+    float sums[4] = {};
+    if (kHalf) {
+      ranvier::mma_f16(sums, a_part, half);
+    } else {
+      ranvier::mma_bf16(sums, a_part, half);
+    }
+    for (int e = 0; e < 4; ++e) c[(g + e / 2 * 8) * 16 + 8 * right + 2 * t + e % 2] = sums[e];
+  }
+}
+
 __global__ void shuffles(int* y) {
   const int lane = threadIdx.x;
   y[lane] = __shfl_sync(0xffffffffu, lane, lane + 3, 8);
@@ -48,6 +72,10 @@ __global__ void atomics(int* y) {
 
 extern "C" void run_fragment(const unsigned short* a, const unsigned short* b, float* c) {
   launch<one_fragment>(1, 32, 0, nullptr, a, b, c);
+}
+extern "C" void run_turned_fragments(const unsigned short* a, const unsigned short* b, float* c, int half) {
+  if (half != 0) return launch<turned_fragments<true>>(1, 32, 0, nullptr, a, b, c);
+  launch<turned_fragments<false>>(1, 32, 0, nullptr, a, b, c);
 }
 extern "C" void run_shuffles(int* y) { launch<shuffles>(1, 32, 0, nullptr, y); }
 extern "C" void run_atomics(int* y) { launch<atomics>(3, 64, 0, nullptr, y); }

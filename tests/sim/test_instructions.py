@@ -30,6 +30,22 @@ def test_ldmatrix_and_mma_bf16(schedule: str) -> None:
     np.testing.assert_array_equal(c.numpy(), a @ b)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_transposing_ldmatrix_and_mma(dtype: str) -> None:
+    """Denormals among float16's operands, too."""
+    rng = np.random.default_rng(1)
+    a, b = rng.integers(-8, 9, (16, 16)).astype(float), rng.integers(-8, 9, (16, 16)).astype(float)
+    if dtype == "float16":
+        a[3] *= 2.0**-24
+        bits = [np.ascontiguousarray(v).astype(np.float16).view(np.uint8) for v in (a.T, b)]
+    else:
+        bits = [bf16_bits(np.ascontiguousarray(v)).view(np.uint8) for v in (a.T, b)]
+    operands = [on_sim(v) for v in bits]
+    c = _core.Array.empty([16, 16], "float32", "sim")
+    library("instructions").run_turned_fragments(*(address(x) for x in (*operands, c)), int(dtype == "float16"))
+    np.testing.assert_array_equal(c.numpy(), a @ b)
+
+
 def test_shuffles_and_votes() -> None:
     y = _core.Array.zeros([208], "int32", "sim")
     library("instructions").run_shuffles(address(y))

@@ -1,56 +1,11 @@
 // Casts between all dtypes, with the rules and the bits of csrc/cpu/elementwise/cast.cpp: one rounding, to nearest
 // even; float to integer truncates and saturates, NaN becoming 0; integer to integer wraps around; to bool is "not 0".
-#include <string.h>
-
 #include "cuda/elementwise/walk.h"
+#include "cuda/half.h"
 
 namespace ranvier {
 namespace RANVIER_GPU {
 namespace {
-
-__device__ uint32_t bits_of(float v) {
-  uint32_t bits;
-  memcpy(&bits, &v, sizeof(bits));
-  return bits;
-}
-__device__ float float_of(uint32_t bits) {
-  float v;
-  memcpy(&v, &bits, sizeof(v));
-  return v;
-}
-
-// --- 16-bit floats to float32: exact ---
-
-__device__ float widen(BFloat16 v) { return float_of(uint32_t(v.bits) << 16); }
-
-// Exponent and mantissa move to float's places, and a multiplication by 2^112 mends the exponent's bias,
-// denormals included; Inf and NaN get the rest of their exponent.
-__device__ float widen(Float16 v) {
-  const uint32_t magnitude = uint32_t(v.bits & 0x7fff) << 13;
-  const float scaled = float_of(magnitude) * 0x1p112f;
-  const uint32_t bits = v.bits & 0x7fff;
-  const uint32_t finite = bits_of(scaled);
-  return float_of((bits >= 0x7c00 ? magnitude | 0x7f800000u : finite) | uint32_t(v.bits & 0x8000) << 16);
-}
-
-// --- float32 to 16-bit floats ---
-
-__device__ BFloat16 to_bfloat16(float v) {
-  const uint32_t bits = bits_of(v);
-  const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;  // the carry may reach Inf, as it should
-  const uint32_t quiet = (bits >> 16) | 0x40;                           // a NaN stays one when its tail is cut
-  return {uint16_t((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded)};
-}
-
-// Below 2^-14 the result is denormal: adding 0.5 lets the adder round at the right place.
-__device__ Float16 to_float16(float v) {
-  const uint32_t bits = bits_of(v), magnitude = bits & 0x7fffffffu;
-  const uint32_t denormal = bits_of(float_of(magnitude) + 0.5f) - 0x3f000000u;
-  const uint32_t normal = (magnitude - 0x38000000u + 0xfff + ((magnitude >> 13) & 1)) >> 13;
-  const uint32_t nan = ((magnitude >> 13) & 0x3ff) | 0x7e00;
-  const uint32_t large = magnitude > 0x7f800000u ? nan : magnitude >= 0x477ff000u ? 0x7c00u : normal;
-  return {uint16_t((magnitude < 0x38800000u ? denormal : large) | (bits >> 16 & 0x8000))};
-}
 
 // --- the way to the 16-bit floats goes through float32, rounded to odd: a second rounding, to nearest, then
 // gives what one rounding would (Boldo and Melquiond 2008: float32 has more than two bits to spare) ---

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ranvier.autograd import Function, is_recording
-from ranvier.ops.elementwise import cast, clip, erf, exp, greater, less_equal, multiply, where
+from ranvier.autograd import GPUS, Function, is_recording
+from ranvier.ops.elementwise import clip, erf, exp, greater, less_equal, multiply, where
 from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor, wrap
 
@@ -18,9 +18,6 @@ _SELU_ALPHA = 1.6732632423543772848
 
 def _apply(function: type[Function], x: Any, **params: Any) -> Tensor:
     t = x if isinstance(x, Tensor) else as_tensor(x)
-    dtype = t.array.dtype
-    if dtype in ("float16", "bfloat16"):
-        return cast(function.apply(cast(t, "float32"), **params), dtype)
     return function.apply(t, **params)
 
 
@@ -29,7 +26,11 @@ def _curved(x: Tensor) -> Tensor:
     return clip(x, -1000, 1000)
 
 
-class Threshold(Function):
+class _Activation(Function):
+    narrow = GPUS
+
+
+class Threshold(_Activation):
     def forward(self, x: Any, value: float, inclusive: bool) -> Any:
         return self.kernels.threshold_forward(x, value, inclusive)
 
@@ -37,7 +38,7 @@ class Threshold(Function):
         return multiply(dy, 0.0)
 
 
-class Relu(Function):
+class Relu(_Activation):
     def forward(self, x: Any) -> Any:
         y = self.kernels.relu_forward(x)
         self.save(y)
@@ -50,7 +51,7 @@ class Relu(Function):
         return wrap(self.kernels.relu_backward(y.array, dy.array))
 
 
-class LeakyRelu(Function):
+class LeakyRelu(_Activation):
     def forward(self, x: Any, negative_slope: float) -> Any:
         self.negative_slope = negative_slope
         self.save(x)
@@ -63,7 +64,7 @@ class LeakyRelu(Function):
         return wrap(self.kernels.leaky_relu_backward(x.array, dy.array, self.negative_slope))
 
 
-class Elu(Function):
+class Elu(_Activation):
     def forward(self, x: Any, alpha: float) -> Any:
         self.alpha = alpha
         self.save(x)
@@ -76,7 +77,7 @@ class Elu(Function):
         return wrap(self.kernels.elu_backward(x.array, dy.array, self.alpha))
 
 
-class Selu(Function):
+class Selu(_Activation):
     def forward(self, x: Any) -> Any:
         self.save(x)
         return self.kernels.selu_forward(x)
@@ -93,7 +94,7 @@ def _elu_gradient(x: Tensor, dy: Tensor, alpha: float) -> Tensor:
     return where(right, dy, dy * (alpha * exp(where(right, 0, x))))  # no overflow in the branch not taken
 
 
-class Gelu(Function):
+class Gelu(_Activation):
     def forward(self, x: Any, approximate: bool) -> Any:
         self.approximate = approximate
         self.save(x)
@@ -113,7 +114,7 @@ class Gelu(Function):
         return dy * (s + c * s * (1 - s) * twice * (1 + 3 * cubic * c * c))
 
 
-class Silu(Function):
+class Silu(_Activation):
     def forward(self, x: Any) -> Any:
         self.save(x)
         return self.kernels.silu_forward(x)
@@ -126,7 +127,7 @@ class Silu(Function):
         return wrap(self.kernels.silu_backward(x.array, dy.array))
 
 
-class Softplus(Function):
+class Softplus(_Activation):
     def forward(self, x: Any) -> Any:
         self.save(x)
         return self.kernels.softplus_forward(x)
@@ -138,7 +139,7 @@ class Softplus(Function):
         return wrap(self.kernels.softplus_backward(x.array, dy.array))
 
 
-class Sigmoid(Function):
+class Sigmoid(_Activation):
     def forward(self, x: Any) -> Any:
         y = self.kernels.sigmoid_forward(x)
         self.save(y, x)
@@ -156,7 +157,7 @@ class Sigmoid(Function):
         return wrap(self.kernels.sigmoid_backward(y.array, dy.array))
 
 
-class Tanh(Function):
+class Tanh(_Activation):
     def forward(self, x: Any) -> Any:
         y = self.kernels.tanh_forward(x)
         self.save(y)

@@ -10,7 +10,7 @@ import operator
 from typing import Any
 
 import ranvier
-from ranvier.autograd import Function, is_recording
+from ranvier.autograd import GPUS, Function, is_recording
 from ranvier.tensor import Tensor, wrap
 
 __all__ = ["conv2d", "conv2d_transpose"]
@@ -50,7 +50,7 @@ class Conv2D(Function):
 
     name = "conv2d"
     optional = (2,)
-    narrow = ()
+    narrow = GPUS
 
     def forward(self, inputs: Any, kernel: Any, bias: Any, activation: str = "linear", **geometry: Any) -> Any:
         self.activation, self.geometry = activation, geometry
@@ -87,7 +87,7 @@ class Conv2D(Function):
 class Conv2DInputGradient(Function):
     """dy, kernel -> d inputs: linear in each."""
 
-    narrow = ()
+    narrow = GPUS
 
     def forward(self, dy: Any, kernel: Any, input_size: list[int], **geometry: Any) -> Any:
         self.geometry = geometry
@@ -108,7 +108,7 @@ class Conv2DInputGradient(Function):
 class Conv2DKernelGradient(Function):
     """inputs, dy -> d kernel: linear in each."""
 
-    narrow = ()
+    narrow = GPUS
 
     def forward(self, inputs: Any, dy: Any, kernel_size: list[int], **geometry: Any) -> Any:
         self.geometry = geometry
@@ -131,7 +131,7 @@ class Conv2DTranspose(Function):
 
     name = "conv2d_transpose"
     optional = (2,)
-    narrow = ()
+    narrow = GPUS
 
     def forward(
         self, inputs: Any, kernel: Any, bias: Any, strides: Any, padding: Any, output_padding: Any, dilation: Any

@@ -8,7 +8,7 @@ import re
 from typing import Any, NamedTuple
 
 import ranvier
-from ranvier.autograd import Function, is_recording
+from ranvier.autograd import GPUS, Function, is_recording
 from ranvier.tensor import Tensor, as_tensor
 
 __all__ = ["dense", "einsum", "matmul"]
@@ -31,7 +31,7 @@ def _summed_to(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
 class Matmul(Function):
     """The gradients are products of the same kind: nothing is transposed in memory."""
 
-    narrow = ()
+    narrow = GPUS
 
     def forward(self, x1: Any, x2: Any, transpose_x1: bool, transpose_x2: bool) -> Any:
         self.transposed = (transpose_x1, transpose_x2)
@@ -71,7 +71,7 @@ class Dense(Function):
     """Bias and activation happen in the product's last pass over y; the gradient needs y, or the sum before it."""
 
     optional = (2,)
-    narrow = ()
+    narrow = GPUS
 
     def forward(self, x: Any, kernel: Any, bias: Any, activation: str) -> Any:
         self.activation = activation

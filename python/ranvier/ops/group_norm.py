@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier import ops
-from ranvier.autograd import Function, is_recording
+from ranvier.autograd import GPUS, Function, is_recording
 from ranvier.tensor import Tensor, as_tensor, wrap
 
 __all__ = ["group_norm", "layer_norm"]
@@ -16,7 +16,7 @@ __all__ = ["group_norm", "layer_norm"]
 
 class GroupNorm(Function):
     optional = (1, 2)
-    narrow = ()
+    narrow = GPUS
     mixes_widths = True
 
     def forward(self, x: Any, gamma: Any, beta: Any, groups: int, epsilon: float) -> Any:
@@ -47,7 +47,7 @@ class GroupNorm(Function):
         dgamma, dbeta = ops.sum(dy * ops.reshape(normal, x.shape), axes), ops.sum(dy, axes)
         scaled = ops.reshape(dy if gamma is None else dy * gamma, grouped)
         shared = ops.mean(scaled, (1, 3), keepdims=True) + normal * ops.mean(scaled * normal, (1, 3), keepdims=True)
-        return ops.reshape((scaled - shared) * rstd, x.shape), dgamma, dbeta
+        return ops.cast(ops.reshape((scaled - shared) * rstd, x.shape), x.dtype), dgamma, dbeta
 
 
 def group_norm(x: Any, gamma: Any = None, beta: Any = None, groups: int = 1, epsilon: float = 1e-3) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier import ops
-from ranvier.autograd import Function, is_recording
+from ranvier.autograd import GPUS, Function, is_recording
 from ranvier.tensor import Tensor, wrap
 
 __all__ = ["batch_norm"]
@@ -13,7 +13,7 @@ __all__ = ["batch_norm"]
 
 class BatchNorm(Function):
     optional = (1, 2)
-    narrow = ()
+    narrow = GPUS
     mixes_widths = True
 
     def forward(
@@ -70,7 +70,8 @@ class BatchNorm(Function):
         dx = dy
         if training:
             dx = dy - (dbeta + normal * dgamma) * (x.shape[-1] / x.size)
-        return dx * (rstd if gamma is None else rstd * gamma), dgamma, dbeta
+        dx = dx * (rstd if gamma is None else rstd * gamma)
+        return ops.cast(dx, x.dtype), dgamma, dbeta
 
 
 def batch_norm(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.autograd import Function, is_recording
+from ranvier.autograd import GPUS, Function, is_recording
 from ranvier.ops.conv2d import padding_argument, pair
 from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor, wrap
@@ -16,7 +16,7 @@ class MaxPool2D(Function):
     """Keeps the place of each maximum in its window: a byte where the window has at most 255 elements."""
 
     name = "max_pool2d"
-    narrow = ()
+    narrow = GPUS
 
     def forward(self, inputs: Any, **window: Any) -> Any:
         self.window = window
@@ -33,7 +33,7 @@ class MaxPool2D(Function):
 class MaxPool2DGradient(Function):
     """dy -> d inputs, linear for given places; its own gradient picks the values at these places."""
 
-    narrow = ()
+    narrow = GPUS
 
     def forward(self, dy: Any, argmax: Any, input_size: list[int], **window: Any) -> Any:
         self.window, self.input_size = window, input_size
@@ -48,7 +48,7 @@ class MaxPool2DGradient(Function):
 class MaxPool2DGather(Function):
     """x -> its values at the places of the maxima."""
 
-    narrow = ()
+    narrow = GPUS
 
     def forward(self, x: Any, argmax: Any, **window: Any) -> Any:
         self.window, self.input_size = window, list(x.shape[1:3])
@@ -62,7 +62,7 @@ class MaxPool2DGather(Function):
 
 class AvgPool2D(Function):
     name = "avg_pool2d"
-    narrow = ()
+    narrow = GPUS
 
     def forward(self, inputs: Any, **window: Any) -> Any:
         self.window = window
@@ -78,7 +78,7 @@ class AvgPool2D(Function):
 class AvgPool2DGradient(Function):
     """dy -> d inputs: linear, and the adjoint of AvgPool2D."""
 
-    narrow = ()
+    narrow = GPUS
 
     def forward(self, dy: Any, input_size: list[int], **window: Any) -> Any:
         self.window = window

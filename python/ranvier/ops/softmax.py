@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.autograd import Function, is_recording
+from ranvier.autograd import GPUS, Function, is_recording
 from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, wrap
 
@@ -12,7 +12,7 @@ __all__ = ["log_softmax", "softmax"]
 
 
 class Softmax(Function):
-    narrow = ()
+    narrow = GPUS
 
     def forward(self, x: Any, axis: int) -> Any:
         self.axis = axis
@@ -36,7 +36,7 @@ class Softmax(Function):
 
 
 class LogSoftmax(Function):
-    narrow = ()
+    narrow = GPUS
 
     def forward(self, x: Any, axis: int) -> Any:
         self.axis = axis
