@@ -15,7 +15,8 @@
 //   tensors lion_step      p -= lr sign(b1 m + (1-b1) g);  m <- b2 m + (1-b2) g ftrl_step      n' = n + g^2;  z += g +
 //   2 shrinkage p - (n'^q - n^q) / lr p;  n <- n', with q = -power
 //                  p <- (clip(z, -l1, l1) - z) / (n^q / lr + 2 (l2 + beta / (2 lr)))
-//   loss_scale_step  gradient_scale <- 1 / scale if all g are finite, else 0, which leaves a step out; scale <- scale / 2
+//   loss_scale_step  gradient_scale <- 1 / scale if all g are finite, else 0, which leaves a step out; scale <- scale /
+//   2
 //                  then, and 2 scale after growth_steps good ones
 //   blend_step     p <- keep p + add g, where 0 times anything is 0: running means, sums of gradients
 #pragma once
