@@ -11,13 +11,13 @@
 //   nadam_step     m, s as Adam's;  u_t = b1 (1 - 0.96^t / 2), U_t = u_1 ... u_t
 //                  p -= lr (u_{t+1} m / (1 - U_{t+1}) + (1 - u_t) g / (1 - U_t)) / (sqrt(s / (1 - b2^t)) + eps)
 //   adamax_step    m as Adam's;  u <- max(b2 u, |g|);  p -= lr / (1 - b1^t) m / (u + eps)
-//   lamb_step      m, s as Adam's;  d = m / (1 - b1^t) / (sqrt(s / (1 - b2^t)) + eps);  p -= lr |p| / |d| d, whole
-//   tensors lion_step      p -= lr sign(b1 m + (1-b1) g);  m <- b2 m + (1-b2) g ftrl_step      n' = n + g^2;  z += g +
-//   2 shrinkage p - (n'^q - n^q) / lr p;  n <- n', with q = -power
+//   lamb_step      m, s as Adam's;  d = m / (1 - b1^t) / (sqrt(s / (1 - b2^t)) + eps);  p -= lr |p| / |d| d
+//                  with the norms of whole tensors
+//   lion_step      p -= lr sign(b1 m + (1-b1) g);  m <- b2 m + (1-b2) g
+//   ftrl_step      n' = n + g^2;  z += g + 2 shrinkage p - (n'^q - n^q) / lr p;  n <- n', with q = -power
 //                  p <- (clip(z, -l1, l1) - z) / (n^q / lr + 2 (l2 + beta / (2 lr)))
-//   loss_scale_step  gradient_scale <- 1 / scale if all g are finite, else 0, which leaves a step out; scale <- scale /
-//   2
-//                  then, and 2 scale after growth_steps good ones
+//   loss_scale_step  gradient_scale <- 1 / scale if all g are finite, else 0, which leaves a step out
+//                    scale <- scale / 2 then, and 2 scale after growth_steps good ones
 //   blend_step     p <- keep p + add g, where 0 times anything is 0: running means, sums of gradients
 #pragma once
 
