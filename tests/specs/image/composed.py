@@ -217,7 +217,7 @@ SPECS = [
         calls=shades(),
         bound=within(24),  # six times the error of a hue
         nan=False,
-        refused=(Refused(Call({"images": np.ones((3, 3, 3), np.int32)}), ValueError, "must be floating but are int32"),),
+        refused=(Refused(Call({"images": np.ones((3, 3, 3), np.int32)}), ValueError, "must be floating"),),
     ),
     OpSpec(
         op=image.ssim,
