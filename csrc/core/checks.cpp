@@ -8,8 +8,7 @@ void check_floating(const char* op, const char* name, const Array& array) {
 }
 
 void check_storage(const char* op, const char* name, const Array& array) {
-  const DeviceKind kind = array.device().kind;
-  if (is_narrow(array.dtype()) && (kind == DeviceKind::Sim || kind == DeviceKind::Cuda)) return;
+  if (is_narrow(array.dtype()) && !on_host(array.device())) return;
   check_floating(op, name, array);
 }
 
@@ -78,6 +77,12 @@ int normalize_axis(const char* op, int64_t axis, const Array& array) {
   const int64_t rank = array.rank();
   if (axis >= -rank && axis < rank) return static_cast<int>(axis < 0 ? axis + rank : axis);
   throw ValueError(message(op, ": axis ", axis, " is out of range for shape ", shape_text(array.shape())));
+}
+
+void check_wide_like(const char* op, const char* name, const Array& array, const Array& x) {
+  if (!is_narrow(x.dtype())) return check_alike(op, {{"x", x}, {name, array}});
+  check_same_device(op, {{"x", x}, {name, array}});
+  check_dtype(op, name, array, widened(x.dtype()));
 }
 
 }  // namespace ranvier

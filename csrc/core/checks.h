@@ -25,6 +25,8 @@ void check_min_rank(const char* op, const char* name, const Array& array, int ra
 void check_shape(const char* op, const char* name, const Array& array, const Shape& expected);
 void check_positive(const char* op, const char* name, int64_t value);
 void check_same_device(const char* op, std::initializer_list<Named> arguments);
+// What goes with x but is no activation (statistics, scales): of its dtype, or float32 where x has 16 bits.
+void check_wide_like(const char* op, const char* name, const Array& array, const Array& x);
 void check_same_dtype(const char* op, std::initializer_list<Named> arguments);
 void check_writable(const char* op, const char* name, const Array& array);
 

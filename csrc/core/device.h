@@ -19,6 +19,9 @@ struct Device {
   bool operator!=(const Device& other) const { return !(*this == other); }
 };
 
+// Whether the host reads its arrays: those of GPUs, the simulator's too, it must not.
+inline bool on_host(Device device) { return device.kind == DeviceKind::Cpu || device.kind == DeviceKind::Reference; }
+
 std::string device_name(Device device);            // "cpu", "reference", "cuda:0", "sim"
 Device device_from_name(const std::string& name);  // throws ValueError or DeviceError
 

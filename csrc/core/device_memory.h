@@ -10,7 +10,6 @@
 namespace ranvier {
 
 // Whether the host reads and writes the device's memory as its own: cpu and reference.
-inline bool on_host(Device device) { return device.kind == DeviceKind::Cpu || device.kind == DeviceKind::Reference; }
 
 void* allocate_on(Device device, std::size_t bytes);  // throws OutOfMemory
 void deallocate_on(Device device, void* pointer, std::size_t bytes) noexcept;

@@ -70,7 +70,7 @@ void dispatch(const char* op, const Array& array, Body body) {
 template <typename Body>
 void dispatch_narrow(const char* op, const Array& array, Body body) {
   const Device device = array.device();
-  if (device.kind == DeviceKind::Sim || device.kind == DeviceKind::Cuda) {
+  if (!on_host(device)) {
     if (array.dtype() == DType::Float16) return run_kernels(op, device, body, Float16{});
     if (array.dtype() == DType::BFloat16) return run_kernels(op, device, body, BFloat16{});
   }

@@ -64,11 +64,10 @@ void Recording::keep_if_live() {
   const bool live = take_live();
   if (calls_.empty()) return;  // refused meanwhile
   Call& call = calls_.back();
-  call.repeatable = !live && (call.device.kind == DeviceKind::Cuda || call.device.kind == DeviceKind::Sim);
+  call.repeatable = !live && !on_host(call.device);
 }
 
-// --- CUDA graphs
-// ------------------------------------------------------------------------------------------------------
+// --- CUDA graphs -----------------------------------------------------------------------------------------------
 
 // The first replay runs call by call, so that nothing is left to be done once; the second captures. What cannot be
 // captured runs call by call for good, and why is told.

@@ -18,19 +18,9 @@ GroupShape shape_of(const Array& x, int64_t groups) {
   return shape;
 }
 
-// What is not x, y or a gradient of these is float32 where x has 16 bits.
-void check_like(const char* op, const char* name, const Array& array, const Array& x) {
-  check_same_device(op, {{"x", x}, {name, array}});
-  if (widened(x.dtype()) != x.dtype()) {
-    check_dtype(op, name, array, widened(x.dtype()));
-  } else {
-    check_alike(op, {{"x", x}, {name, array}});
-  }
-}
-
 void check_channels(const char* op, const char* name, const OptionalArray& array, const Array& x) {
   if (!array) return;
-  check_like(op, name, *array, x);
+  check_wide_like(op, name, *array, x);
   check_shape(op, name, *array, {x.shape(x.rank() - 1)});
 }
 
@@ -86,8 +76,8 @@ std::tuple<OptionalArray, OptionalArray, OptionalArray> group_norm_backward(cons
   check_input(op, x, groups);
   check_channels(op, "gamma", gamma, x);
   check_alike(op, {{"x", x}, {"dy", dy}});
-  check_like(op, "mean", mean, x);
-  check_like(op, "rstd", rstd, x);
+  check_wide_like(op, "mean", mean, x);
+  check_wide_like(op, "rstd", rstd, x);
   check_shape(op, "mean", mean, {x.shape(0), groups});
   check_shape(op, "rstd", rstd, mean.shape());
   check_shape(op, "dy", dy, x.shape());

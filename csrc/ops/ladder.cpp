@@ -19,9 +19,7 @@ auto step_of(const char* op, const Steps& ladder, int step) {
   return ladder.steps[step].run;
 }
 
-bool has_gpu_ladder(const Array& array) {
-  return array.device().kind == DeviceKind::Sim || array.device().kind == DeviceKind::Cuda;
-}
+bool has_gpu_ladder(const Array& array) { return !on_host(array.device()); }
 
 const CudaLadders& ladders_for(const Array& array) {
   return array.device().kind == DeviceKind::Cuda ? gpu::ladders() : sim_ladders();

@@ -18,14 +18,8 @@ NormShape shape_of(const Array& x) {
   return shape;
 }
 
-// What goes with the channels is float32 where x has 16 bits.
 void check_channels(const char* op, const char* name, const Array& array, const Array& x) {
-  check_same_device(op, {{"x", x}, {name, array}});
-  if (widened(x.dtype()) != x.dtype()) {
-    check_dtype(op, name, array, widened(x.dtype()));
-  } else {
-    check_alike(op, {{"x", x}, {name, array}});
-  }
+  check_wide_like(op, name, array, x);
   check_shape(op, name, array, {x.shape(x.rank() - 1)});
 }
 
