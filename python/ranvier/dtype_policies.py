@@ -8,7 +8,6 @@ from ranvier import config
 
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 _DTYPES = ("float32", "float64", "float16", "bfloat16", "int32", "int64", "uint8", "bool")
-NARROW = ("float16", "bfloat16")
 
 
 class DTypePolicy:

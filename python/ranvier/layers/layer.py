@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ranvier import _tree, config, ops
-from ranvier.autograd import no_grad
-from ranvier.dtype_policies import NARROW
+from ranvier.autograd import NARROW, no_grad
 from ranvier.layers.arguments import (
     KERAS_ONLY,
     input_shape_argument,

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ranvier import ops
+from ranvier.autograd import NARROW
 from ranvier.changes import changes
-from ranvier.dtype_policies import NARROW, DTypePolicy
+from ranvier.dtype_policies import DTypePolicy
 from ranvier.layers.arguments import checked_policy
 from ranvier.layers.building import Built
 from ranvier.variable import Variable

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ranvier import ops, random, regularizers
-from ranvier.dtype_policies import NARROW
+from ranvier.autograd import NARROW
 from ranvier.layers.arguments import check_data_format
 from ranvier.layers.input_spec import InputSpec
 from ranvier.layers.layer import Layer

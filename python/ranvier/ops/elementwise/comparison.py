@@ -6,7 +6,8 @@ import builtins
 from typing import Any
 
 from ranvier._kernels import kernels_for
-from ranvier.ops.elementwise.operands import NARROW, cast, pair
+from ranvier.autograd import NARROW
+from ranvier.ops.elementwise.operands import cast, pair
 from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor, wrap
 

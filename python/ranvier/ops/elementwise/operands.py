@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier import _core
-from ranvier.autograd import Function
+from ranvier.autograd import NARROW, Function
 from ranvier.ops.symbolic import direct
 from ranvier.tensor import Tensor, as_tensor, wrap
 
 RANK = {"bool": 0, "uint8": 1, "int32": 2, "int64": 3, "float16": 4, "bfloat16": 4, "float32": 5, "float64": 6}
 INTEGERS = ("uint8", "int32", "int64", "bool")
-NARROW = ("float16", "bfloat16")
 
 
 def promoted(a: str, b: str) -> str:

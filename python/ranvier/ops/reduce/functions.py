@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ranvier
-from ranvier.autograd import Function
+from ranvier.autograd import NARROW, Function
 from ranvier.ops.reduce.gradients import (
     AllTrue,
     AnyTrue,
@@ -40,7 +40,7 @@ def _in_float32(op: Callable[..., Tensor], x: Tensor, *args: Any) -> Tensor:
 
 
 def _is_half(x: Tensor) -> bool:
-    return x.dtype in ("float16", "bfloat16")
+    return x.dtype in NARROW
 
 
 def _reduced(function: type[Function], x: Any, axis: Axis, keepdims: bool) -> Tensor:
